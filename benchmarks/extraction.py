@@ -1,0 +1,184 @@
+"""Feature extraction against its floor and against the LESS scripts' way, on the same batches in one run.
+
+    python benchmarks/extraction.py --model MODEL [--rank 8] [--dim 8192] [--lengths 64,128,256] [--examples 48]
+
+floor       a plain forward and backward of the same batches: autograd's summed LoRA gradient, logits at labelled positions
+sketch      ours: per-example gradients, Adam's update, count-sketch
+rademacher  ours with a dense projection
+LESS way    batch of one, the whole gradient flattened, Adam's update on it, dense projection of 16 gradients at a time
+
+The variants take turns on every batch, so that a change in the machine's speed meets all of them. Peak memory is that of a process
+of its own that runs the sketch alone, for some examples and for four times as many.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from less_core.config import LoraSettings
+from less_core.data.encoding import EncodedExample
+from less_core.extraction import FeatureExtractor
+from less_core.method.adam import adam_update
+from less_core.method.projection import Rademacher, Sketch
+from less_core.model.adapter import lora_parameters
+from less_core.model.batching import collate, fill_batches
+from less_core.model.checkpoint import AdamState
+from less_core.model.gradients import PerExampleGradients, example_losses
+from less_core.model.loading import add_lora, load_base_model, pick_device, pick_dtype
+
+PROJECTED_AT_ONCE = 16  # gradients, in the LESS scripts
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    device = pick_device(arguments.device)
+    model = load_model(arguments, device)
+    if arguments.memory_only:
+        extractor(model, Sketch(arguments.dim, 0, device)).extract(make_examples(model, arguments), arguments.batch_tokens)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        return
+    examples = make_examples(model, arguments)
+    order = fill_batches([len(e.input_ids) for e in examples], arguments.batch_tokens)
+    batches = [[examples[i] for i in batch] for batch in order]
+    variants = make_variants(model, arguments.dim)
+    seconds = run_in_turns(variants, batches, device)
+    tokens = sum(len(e.input_ids) for e in examples)
+    slots = PerExampleGradients(model)
+    print(f"{Path(arguments.model).name}, {device.type}, {model.dtype}, rank {arguments.rank}: {slots.size:,} LoRA parameters, dim {arguments.dim}")
+    print(f"{len(examples)} examples, {tokens} tokens, {len(batches)} batches of at most {arguments.batch_tokens} tokens; {torch.get_num_threads()} threads")
+    print(f"{'':12}{'examples/s':>12}{'tokens/s':>12}{'time / floor':>14}")
+    for name, total in seconds.items():
+        print(f"{name:12}{len(examples) / total:12.2f}{tokens / total:12.0f}{total / seconds['floor']:14.3f}")
+    if device.type == "cuda":
+        print(f"peak device memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    else:
+        few, many = (peak_memory(count) for count in (len(examples), 4 * len(examples)))
+        print(f"peak memory of the sketch: {few:.2f} GiB with {len(examples)} examples, {many:.2f} GiB with {4 * len(examples)}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="folder with safetensors and config.json")
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--dim", type=int, default=8192)
+    parser.add_argument("--lengths", default="64,128,256", help="tokens, in turn; two thirds of them prompt")
+    parser.add_argument("--examples", type=int, default=48)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--modules", default="q_proj,k_proj,v_proj,o_proj")
+    parser.add_argument("--memory-only", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def load_model(arguments: argparse.Namespace, device: torch.device) -> PeftModel:
+    base = load_base_model(Path(arguments.model), pick_dtype("auto", device), device)
+    lora = LoraSettings(rank=arguments.rank, alpha=4 * arguments.rank, target_modules=arguments.modules.split(","))
+    model = add_lora(base, lora).eval()
+    for parameter in lora_parameters(model).values():
+        torch.nn.init.normal_(parameter, std=0.02)
+    return model
+
+
+def make_examples(model: PeftModel, arguments: argparse.Namespace) -> list[EncodedExample]:
+    lengths = [int(length) for length in arguments.lengths.split(",")]
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = model.config.vocab_size
+    examples = []
+    for number in range(arguments.examples):
+        length = lengths[number % len(lengths)]
+        ids = torch.randint(0, vocabulary, (length,), generator=generator).tolist()
+        examples.append(EncodedExample(str(number), ids, [place >= length * 2 // 3 for place in range(length)], truncated=False))
+    return examples
+
+
+def random_adam(model: PeftModel) -> AdamState:
+    generator = torch.Generator().manual_seed(1)
+    first = {name: 1e-4 * torch.randn(p.shape, generator=generator) for name, p in lora_parameters(model).items()}
+    second = {name: 1e-8 * torch.rand(p.shape, generator=generator) for name, p in lora_parameters(model).items()}
+    return AdamState(10, 0.9, 0.999, first, second)
+
+
+def extractor(model: PeftModel, projection: Sketch | Rademacher) -> FeatureExtractor:
+    return FeatureExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection)
+
+
+Variant = Callable[[list[EncodedExample]], object]
+
+
+def make_variants(model: PeftModel, dim: int) -> dict[str, Variant]:
+    device = model.device
+    ours = {"sketch": extractor(model, Sketch(dim, 0, device)), "rademacher": extractor(model, Rademacher(dim, 0, device))}
+    return {
+        "floor": lambda batch: floor(model, batch),
+        "sketch": lambda batch: ours["sketch"].extract(batch, sys.maxsize),
+        "rademacher": lambda batch: ours["rademacher"].extract(batch, sys.maxsize),
+        "LESS way": LessWay(model, Rademacher(dim, 0, device)),
+    }
+
+
+def floor(model: PeftModel, batch: list[EncodedExample]) -> None:
+    tensors = {name: tensor.to(model.device) for name, tensor in collate(batch).items()}
+    example_losses(model, tensors["input_ids"], tensors["labels"]).sum().backward()
+    model.zero_grad()
+
+
+class LessWay:
+    """One example at a time; whole gradients are gathered and projected when there are sixteen, across batches."""
+
+    def __init__(self, model: PeftModel, projection: Rademacher) -> None:
+        self.model, self.projection = model, projection
+        adam = random_adam(model)
+        names = sorted(lora_parameters(model))
+        self.first, self.second = (torch.cat([m[n].flatten() for n in names]).to(model.device) for m in (adam.first_moment, adam.second_moment))
+        self.gathered: list[Tensor] = []
+
+    def __call__(self, batch: list[EncodedExample]) -> None:
+        parameters = lora_parameters(self.model)
+        for example in batch:
+            tensors = {name: tensor.to(self.model.device) for name, tensor in collate([example]).items()}
+            self.model(input_ids=tensors["input_ids"], labels=tensors["labels"], use_cache=False).loss.backward()
+            gradient = torch.cat([parameters[name].grad.flatten() for name in sorted(parameters)])[None].float()
+            self.model.zero_grad()
+            self.gathered.append(adam_update(gradient, self.first, self.second, step=10, beta1=0.9, beta2=0.999, fidelity="less-code"))
+            if len(self.gathered) == PROJECTED_AT_ONCE:
+                self.flush()
+
+    def flush(self) -> None:
+        if self.gathered:
+            out = torch.zeros(len(self.gathered), self.projection.dim, device=self.model.device)
+            self.projection.add(out, torch.cat(self.gathered), 0)
+            self.gathered.clear()
+
+
+def run_in_turns(variants: dict[str, Variant], batches: list[list[EncodedExample]], device: torch.device) -> dict[str, float]:
+    """Return seconds of each variant over all batches, after one batch to warm up."""
+    seconds = dict.fromkeys(variants, 0.0)
+    for number, batch in enumerate([batches[-1], *batches]):
+        for name, variant in variants.items():
+            started = time.perf_counter()
+            variant(batch)
+            if number == len(batches) and isinstance(variant, LessWay):
+                variant.flush()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if number:
+                seconds[name] += time.perf_counter() - started
+    return seconds
+
+
+def peak_memory(examples: int) -> float:
+    """Return GiB of resident memory at its highest in a process that extracts that many examples."""
+    command = [sys.executable, *sys.argv, "--memory-only", "--examples", str(examples)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    main()

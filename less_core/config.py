@@ -1,0 +1,284 @@
+"""Every setting of a run. The same models are the YAML file, the form in the Prefect UI and the flow's parameter.
+
+Flat on purpose: no unions, tuples or dictionaries, because the UI's form renders plain fields, lists and choices well
+and nothing else. An empty string or a zero stands for "not set".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from less_core.errors import ConfigError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoraSettings(Settings):
+    """The adapter that the warmup trains and whose gradients are the features."""
+
+    rank: int = Field(128, ge=1, le=4096, title="Rank")
+    alpha: float = Field(512, gt=0, title="Alpha", description="The adapter's output is scaled by alpha / rank.")
+    dropout: float = Field(0.1, ge=0, lt=1, title="Dropout", description="In the warmup only; features have none.")
+    target_modules: list[str] = Field(
+        ["q_proj", "k_proj", "v_proj", "o_proj"],
+        min_length=1,
+        title="Modules",
+        description="Linear layers that get an adapter, by the end of their name. GPT-2: c_attn, c_proj.",
+    )
+
+
+class ModelSettings(Settings):
+    """The model that data is selected for."""
+
+    path: str = Field(
+        min_length=1,
+        title="Base model",
+        description="A folder with safetensors, config and tokenizer, or a hub name such as HuggingFaceTB/SmolLM2-135M-Instruct.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", title="Precision", description="auto: bfloat16 on a GPU, float32 on a CPU. LoRA weights are always float32."
+    )
+    template: Literal["auto", "chat", "tulu"] = Field(
+        "auto",
+        title="Chat template",
+        description="auto: the tokenizer's own where it has one, else tulu. tulu: the rendering of the LESS scripts.",
+    )
+    lora: LoraSettings = Field(LoraSettings(), title="LoRA")
+
+
+Shape = Literal["auto", "messages", "prompt_completion", "alpaca", "sharegpt"]
+
+
+class PoolSettings(Settings):
+    """A named source of training examples: a file, or a data set on the hub."""
+
+    name: Name = Field(title="Name")
+    path: str = Field("", title="File", description="JSONL, JSON or Parquet, relative to the data folder. Or name a hub data set below.")
+    hub: str = Field("", title="Hub data set", description="For example allenai/tulu-3-sft-mixture. Leave empty to read the file.")
+    split: str = Field("train", title="Split", description="Split of the hub data set.")
+    format: Shape = Field("auto", title="Shape of a row", description="auto looks at each row's keys.")
+    sample: int = Field(0, ge=0, title="Sample", description="Draw this many examples at random, by their content. 0: all.")
+    on_bad_row: Literal["error", "skip"] = Field(
+        "error", title="On a bad row", description="error: stop and name file and line. skip: leave it out, count it in the report."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.path) == bool(self.hub):
+            raise ValueError("expected exactly one of `path` and `hub`")
+        return self
+
+
+class TargetSettings(Settings):
+    """What the model should get good at, given as a few examples."""
+
+    name: Name = Field(title="Name")
+    path: str = Field(
+        min_length=1,
+        title="File",
+        description="JSONL of `messages`, or of `prompt` and `completion` (used as they are); `subtask` is optional.",
+    )
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> Self:
+        if self.name == "merged":
+            raise ValueError("expected another name than 'merged', which is the selection over all targets")
+        return self
+
+
+class WarmupSettings(Settings):
+    """The short LoRA training whose checkpoints the gradients are taken at."""
+
+    fraction: float = Field(0.05, gt=0, le=1, title="Share of the pool", description="Trained on, drawn at random by content.")
+    epochs: int = Field(4, ge=1, le=100, title="Epochs", description="One checkpoint each.")
+    learning_rate: float = Field(2e-5, gt=0, title="Peak learning rate", description="Linear schedule, 3% warm-up steps.")
+    batch_size: int = Field(128, ge=1, title="Batch size", description="Examples an optimizer step.")
+    micro_batch_size: int = Field(1, ge=1, title="Micro-batch size", description="Examples a forward pass; the rest is accumulated.")
+    seed: int = Field(0, ge=0, lt=2**31, title="Seed")
+    checkpoints: list[str] = Field(
+        [],
+        title="Existing checkpoints",
+        description="Folders, oldest first, to use instead of training: of this project, of the Hugging Face Trainer or of the LESS scripts.",
+    )
+
+
+class ProjectionSettings(Settings):
+    """How a gradient of millions of coordinates becomes a feature of a few thousand."""
+
+    kind: Literal["sketch", "rademacher", "fast-jl"] = Field(
+        "sketch",
+        title="Kind",
+        description="sketch: signed count-sketch, fast. rademacher: dense, as in the paper. fast-jl: dense, the CUDA library of the LESS scripts.",
+    )
+    dim: int = Field(8192, ge=64, le=2**20, multiple_of=64, title="Dimension")
+    seed: int = Field(0, ge=0, lt=2**31, title="Seed")
+    seed_per_checkpoint: bool = Field(
+        True,
+        title="A seed for each checkpoint",
+        description="Lets the projection noise of the checkpoints average out. Off: as in the LESS scripts.",
+    )
+
+    @model_validator(mode="after")
+    def _dim_suits_kind(self) -> Self:
+        if self.kind == "fast-jl" and self.dim % 512:
+            raise ValueError(f"expected a `dim` that is a multiple of 512 for fast-jl, got {self.dim}")
+        return self
+
+
+class FeatureSettings(Settings):
+    """What is computed of each example at each checkpoint."""
+
+    gradient: Literal["adam", "sgd", "sign"] = Field(
+        "adam", title="Gradient of pool examples", description="adam: the update Adam would make."
+    )
+    fidelity: Literal["less-code", "paper"] = Field(
+        "less-code", title="Fidelity", description="less-code: what the released scripts compute. paper: the paper's equations."
+    )
+    projection: ProjectionSettings = Field(ProjectionSettings(), title="Projection")
+    max_length: int = Field(2048, ge=8, title="Longest example", description="In tokens; the rest is cut off and counted.")
+    storage: Literal["float16", "float32"] = Field("float16", title="Stored as")
+
+
+class InfluenceSettings(Settings):
+    """How scores are made from features."""
+
+    scoring: Literal["store"] = Field("store", title="Scoring", description="store: from the feature shards.")
+    subtask_columns: bool = Field(
+        False, title="A column a subtask", description="Keep every subtask's score in the scores file, not only the best."
+    )
+
+
+class BudgetSettings(Settings):
+    """How many examples are selected."""
+
+    by: Literal["fraction", "count", "tokens"] = Field("fraction", title="Budget in")
+    amount: float = Field(0.05, gt=0, title="Amount", description="0.05 of the pool, 1000 examples or 2000000 tokens.")
+
+    @model_validator(mode="after")
+    def _amount_suits_unit(self) -> Self:
+        if self.by == "fraction" and self.amount > 1:
+            raise ValueError(f"expected an `amount` of at most 1 for a fraction, got {self.amount:g}")
+        if self.by != "fraction" and self.amount != math.floor(self.amount):
+            raise ValueError(f"expected a whole `amount` of {self.by}, got {self.amount:g}")
+        return self
+
+
+class ExecutionSettings(Settings):
+    """Where and in what pieces the work runs. Nothing here changes a result."""
+
+    runner: Literal["local"] = Field("local", title="Runner")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", title="Device")
+    shard_size: int = Field(1024, ge=1, le=65536, title="Examples a shard", description="Aim at 1 to 10 minutes a shard.")
+    batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 2048 on a CPU. Halved when memory runs out.")
+
+
+class SelectSettings(Settings):
+    """One selection run."""
+
+    name: Name = Field(title="Name", description="Names the run and the folder of its results.")
+    model: ModelSettings = Field(title="Model")
+    pools: list[PoolSettings] = Field(min_length=1, title="Pools", description="Where examples are selected from.")
+    targets: list[TargetSettings] = Field(min_length=1, title="Targets", description="What they are selected for.")
+    data_dir: str = Field(".", title="Data folder", description="Relative pool and target files start here.")
+    store: str = Field("store", title="Store", description="Folder or URL of features, shared by all runs.")
+    runs: str = Field("runs", title="Results", description="Folder or URL; this run writes to <results>/<name>.")
+    selection: BudgetSettings = Field(BudgetSettings(), title="Selection")
+    warmup: WarmupSettings = Field(WarmupSettings(), title="Warmup")
+    features: FeatureSettings = Field(FeatureSettings(), title="Features")
+    influence: InfluenceSettings = Field(InfluenceSettings(), title="Influence")
+    execution: ExecutionSettings = Field(ExecutionSettings(), title="Execution")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for what, names in (("pool", [p.name for p in self.pools]), ("target", [t.name for t in self.targets])):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"expected {what} names that differ, got {sorted(twice)} more than once")
+        return self
+
+    def pool(self, name: str) -> PoolSettings:
+        return next(pool for pool in self.pools if pool.name == name)
+
+    def target(self, name: str) -> TargetSettings:
+        return next(target for target in self.targets if target.name == name)
+
+    def data_path(self, path: str) -> str:
+        """Return `path` as the data folder sees it; absolute paths and URLs stay as they are."""
+        if "://" in path or Path(path).is_absolute():
+            return path
+        return f"{self.data_dir.rstrip('/')}/{path}" if self.data_dir not in ("", ".") else path
+
+
+def load_settings(path: str | Path, overrides: Iterable[str] = ()) -> SelectSettings:
+    """Read a YAML file, apply ``key.sub=value`` overrides (values are YAML; list items by their number), validate.
+
+    Raises:
+        ConfigError: The file is not there, is not YAML, or a setting does not hold; names the key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "a readable YAML file", str(error), "Check the path.") from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(str(path), "YAML", " ".join(str(error).split()), "Mend the file at that place.") from None
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), "a mapping of settings", type(data).__name__, "See README.md for an example.")
+    for override in overrides:
+        _override(data, override)
+    return parse_settings(data, where=str(path))
+
+
+def parse_settings(data: dict[str, Any], where: str) -> SelectSettings:
+    """Validate a mapping of settings; every fault is named in one `ConfigError`."""
+    try:
+        return SelectSettings.model_validate(data)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']} (got {_short(e['input'])})" for e in error.errors()]
+        raise ConfigError(where, "settings that hold", "; ".join(faults), "Correct these keys.") from None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _override(data: Any, override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}", "key.sub=value", "no '='", "Write for example --set selection.amount=0.1.")
+    *parents, last = key.split(".")
+    node = data
+    for part in parents:
+        node = node.setdefault(part, {}) if isinstance(node, dict) else _item(node, part, override)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}", "a YAML value", value, "Put the value in quotes.") from None
+    if isinstance(node, dict):
+        node[last] = parsed
+    elif isinstance(node, list):
+        _item(node, last, override)
+        node[int(last)] = parsed
+    else:
+        raise ConfigError(f"--set {override}", "a key that can hold settings", f"{'.'.join(parents)} = {node!r}", "Check the key.")
+
+
+def _item(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+        return node[int(part)]
+    size = f"{len(node)} items" if isinstance(node, list) else repr(node)
+    raise ConfigError(f"--set {override}", f"item {part!r} to be there", size, "Items are counted from 0.")

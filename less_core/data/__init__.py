@@ -1,0 +1,1 @@
+"""From files of conversations to encoded examples in shards."""

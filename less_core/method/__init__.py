@@ -1,0 +1,1 @@
+"""The paper's equations on tensors. No paths, no settings, no logging."""

@@ -1,0 +1,45 @@
+"""Influence scores from features (Xia et al. 2024, section 4.2).
+
+Both fidelities are a product with one vector a subtask: the mean over a subtask's examples of <f(z), s(z')> is <f(z), mean s(z')>.
+"""
+
+import torch
+from torch import Tensor
+
+from less_core.method.adam import Fidelity
+
+
+def subtask_vectors(features: Tensor, norms: Tensor, subtask_of: Tensor, subtasks: int, fidelity: Fidelity) -> Tensor:
+    """Return float32 [subtasks, dim], what train features are multiplied with at one checkpoint.
+
+    ``less-code``: the mean of the normalised target features. ``paper``: the direction of the mean target gradient.
+
+    Args:
+        features: [examples, dim], normalised.
+        norms: [examples], what the features were divided by.
+        subtask_of: int64 [examples], each example's subtask; every subtask has at least one.
+        subtasks: Number of subtasks.
+    """
+    rows = features.float()
+    if fidelity == "paper":
+        rows = rows * norms.float()[:, None]
+    counts = torch.bincount(subtask_of, minlength=subtasks)
+    mean = torch.zeros(subtasks, rows.shape[1]).index_add_(0, subtask_of, rows) / counts[:, None]
+    return torch.nn.functional.normalize(mean, dim=1) if fidelity == "paper" else mean
+
+
+def add_influence(scores: Tensor, features: Tensor, vectors: Tensor, weight: float) -> None:
+    """Add one checkpoint's share, ``weight * features @ vectors.T``, into float32 [examples, subtasks]."""
+    scores.addmm_(features.float(), vectors.T, alpha=weight)
+
+
+def checkpoint_weights(learning_rates: list[float]) -> list[float]:
+    """Return w_i = eta_i / sum of eta; equal weights where every learning rate is zero."""
+    total = sum(learning_rates)
+    return [rate / total if total else 1 / len(learning_rates) for rate in learning_rates]
+
+
+def best_subtask(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the score of each example, its maximum over subtasks, and which subtask that is; both [examples]."""
+    best, subtask = scores.max(dim=1)
+    return best, subtask

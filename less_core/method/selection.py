@@ -1,0 +1,79 @@
+"""Which examples to keep: the best first, within a budget, in memory that grows with the selection and not with the pool."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Budget:
+    """At most `count` examples and at most `tokens` tokens; None is no bound."""
+
+    count: int | None = None
+    tokens: int | None = None
+
+
+def make_budget(by: str, amount: float, examples: int) -> Budget:
+    """Return the budget for a pool of `examples` distinct examples; a fraction is rounded down, to at least one."""
+    if by == "tokens":
+        return Budget(tokens=int(amount))
+    if by == "count":
+        return Budget(count=int(amount))
+    return Budget(count=max(1, math.floor(round(amount * examples, 6))))  # 0.29 * 100 is 28.999... in binary
+
+
+@dataclass
+class Ranking:
+    """The best examples offered so far, kept within a budget: highest score first, ties by example id."""
+
+    budget: Budget
+    example_ids: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype="U32"))
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    full: bool = False  # something was cut, so what scores below the last cannot enter any more
+
+    def offer(self, example_ids: NDArray[np.str_], scores: NDArray[np.float64], tokens: NDArray[np.int64]) -> None:
+        """Take in examples; those with a score that is not finite are left out, then all that exceed the budget.
+
+        A token budget is filled in order and ends before the first example that would exceed it.
+        """
+        keep = np.isfinite(scores)
+        if self.full:
+            keep &= scores >= (self.scores[-1] if len(self.scores) else np.inf)
+        self.example_ids = np.concatenate([self.example_ids, example_ids[keep]])
+        self.scores = np.concatenate([self.scores, scores[keep]])
+        self.tokens = np.concatenate([self.tokens, tokens[keep]])
+        order = np.lexsort((self.example_ids, -self.scores))
+        offered = len(order)
+        if self.budget.count is not None:
+            order = order[: self.budget.count]
+        if self.budget.tokens is not None:
+            order = order[np.cumsum(self.tokens[order]) <= self.budget.tokens]
+        self.full |= len(order) < offered
+        self.example_ids, self.scores, self.tokens = self.example_ids[order], self.scores[order], self.tokens[order]
+
+
+def merge_round_robin(rankings: Sequence[Iterable[tuple[str, int]]], budget: Budget) -> list[str]:
+    """Return ids taken in turn from each ranking's best remaining, without repeats, within the budget.
+
+    Args:
+        rankings: For each target (example id, tokens), best first.
+        budget: Of the merged selection. With a token budget it ends before the first example that would exceed it.
+    """
+    taken: dict[str, None] = {}
+    used = 0
+    queues = [iter(ranking) for ranking in rankings]
+    while queues:
+        for queue in list(queues):
+            example = next((e for e in queue if e[0] not in taken), None)
+            if example is None:
+                queues.remove(queue)
+                continue
+            used += example[1]
+            if (budget.tokens is not None and used > budget.tokens) or (budget.count is not None and len(taken) == budget.count):
+                return list(taken)
+            taken[example[0]] = None
+    return list(taken)

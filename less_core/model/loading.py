@@ -1,0 +1,110 @@
+"""Loading a base model, its tokenizer and a LoRA adapter; nothing in a file is ever executed."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from less_core.config import LoraSettings
+from less_core.errors import ConfigError
+from less_core.fingerprint import fingerprint, fingerprint_bytes
+
+WEIGHTS = "*.safetensors"
+ARCHITECTURE = "config.json"
+
+
+def model_folder(path: str) -> Path:
+    """Return the folder of a model: a local one, or the hub's snapshot, fetched once.
+
+    Raises:
+        ConfigError: It is neither, or holds no safetensors.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        if path.startswith((".", "/", "~")) or path.count("/") != 1:
+            raise ConfigError("model.path", "a folder with a model, or a hub name owner/model", repr(path), "Check the path.")
+        try:
+            folder = Path(snapshot_download(path, allow_patterns=[WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt"]))
+        except Exception as error:  # the hub client raises many kinds; the user needs the name and the reason
+            got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            raise ConfigError("model.path", f"{path!r} as a folder or on the hub", got, "Check the name, the network and your token.") from error
+    if not (folder / ARCHITECTURE).is_file() or not any(folder.glob(WEIGHTS)):
+        got = sorted(p.name for p in folder.iterdir())[:8]
+        raise ConfigError("model.path", f"config.json and {WEIGHTS} in {folder}", str(got), "Save the model with save_pretrained.")
+    return folder
+
+
+def model_fingerprint(folder: Path) -> str:
+    """Return the address of a model's architecture and weights, read whole, so that a copy elsewhere is the same model."""
+    files = [folder / ARCHITECTURE, *sorted(folder.glob(WEIGHTS))]
+    return fingerprint({path.name: fingerprint_bytes(_pieces(path)) for path in files})
+
+
+def _pieces(path: Path, size: int = 1 << 22) -> Any:
+    with open(path, "rb") as file:
+        while piece := file.read(size):
+            yield piece
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device; auto is CUDA where there is one.
+
+    Raises:
+        ConfigError: CUDA was asked for and is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("execution.device", "a CUDA device", "none that torch sees", "Use device: cpu, or install a CUDA build of torch.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the base model's dtype; auto is bfloat16 on CUDA and float32 on CPU."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the folder's fast tokenizer.
+
+    Raises:
+        ConfigError: The folder has none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # transformers raises many kinds here
+        got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ConfigError("model.path", f"a tokenizer in {folder}", got, "Save it there with tokenizer.save_pretrained.") from error
+
+
+def load_base_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """Return the base model in evaluation mode on the device."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+    model.config.use_cache = False
+    return model.to(device).eval()
+
+
+def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> PeftModel:
+    """Return the base model with a fresh adapter; A is drawn from `seed`, B is zero.
+
+    Raises:
+        ConfigError: A module named in the settings is not in the model.
+    """
+    linear = sorted({name.rpartition(".")[2] for name, module in base.named_modules() if type(module).__name__ in ("Linear", "Conv1D")})
+    missing = [module for module in lora.target_modules if module not in linear]
+    if missing:
+        raise ConfigError("model.lora.target_modules", f"some of {linear}", str(missing), "Name linear layers of this model.")
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.target_modules),
+        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in base.modules()),
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return get_peft_model(base, config)

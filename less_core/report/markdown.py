@@ -1,0 +1,165 @@
+"""The report in short, as a Prefect artifact: Markdown for the page of a run, and rows for its table of stages.
+
+Prefect's two interfaces read Markdown differently: one with marked, which also reads the cells of a table artifact and
+shows numeric character references undecoded, the other with remark-gfm; both take raw HTML. Text that is not ours is
+written in forms that neither acts on and both show alike: see `inline` and `fenced`.
+"""
+
+import base64
+import re
+
+from less_core.report.headline import headline, notices
+from less_core.report.inert import clip, escape, one_line, visible
+from less_core.report.plots import plot_scores
+from less_core.report.sources import source_rows
+from less_core.report.summary import ExampleView, RunSummary, StageCost, TargetSummary
+from less_core.report.wording import duration, percent, plural, rate, ratio, score, size, thousands
+
+MAX_BYTES = 300_000  # of UTF-8; a Prefect server keeps every version of an artifact in its database
+_PICTURES_FROM = 200_000  # sections of targets end here, so that pictures have room too
+_SOURCES = 10
+_EXAMPLES = 5
+_EXAMPLE_CHARACTERS = 300
+_LABEL_CHARACTERS = 60
+_HEADLINES = 20
+
+_ACTIVE = re.compile(r"(?<![A-Za-z0-9])[._-]|[._-](?![A-Za-z0-9])|[\\`*\[\]<>)#+|~&]")
+_LINK_STARTS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+def render_markdown(summary: RunSummary) -> str:
+    """Return the artifact, at most `MAX_BYTES` long.
+
+    Where that is not enough for every target, pictures go first, then sections from the last on; the text says so.
+    """
+    head = "\n\n".join([*_head(summary), _stages(summary)])
+    room = _PICTURES_FROM - _bytes(head)
+    sections: list[str] = []
+    for target in summary.targets:
+        section = _section(target)
+        room -= _bytes(section)
+        if room < 0:
+            break
+        sections.append(section)
+    left = len(summary.targets) - len(sections)
+    if left:
+        sections.append(f"The HTML report has {plural(left, 'more target')}.")
+    spare = MAX_BYTES - _bytes(head) - sum(map(_bytes, sections))
+    for place, target in enumerate(summary.targets[: len(summary.targets) - left]):
+        picture = _picture(target)
+        spare -= _bytes(picture)
+        if spare < 0:
+            break
+        title, _, rest = sections[place].partition("\n\n")
+        sections[place] = f"{title}\n\n{picture}\n\n{rest}"
+    return "\n\n".join([head, *sections]) + "\n"
+
+
+def stage_rows(summary: RunSummary) -> list[dict[str, str | int | float]]:
+    """Return the stages as rows of a Prefect table artifact; seconds and bytes are numbers, so that they sort."""
+    return [
+        {
+            "stage": _cell(stage.name),
+            "unit": _cell(stage.unit),
+            "total": stage.total,
+            "reused": stage.reused,
+            "computed": stage.computed,
+            "seconds": round(stage.seconds, 1),
+            "rate": _cell(rate(stage)),
+            "bytes": stage.bytes_written,
+        }
+        for stage in summary.stages
+    ]
+
+
+def inline(text: str, limit: int = _LABEL_CHARACTERS) -> str:
+    """Return text that shows as itself within a line or a table cell: no markup, tag, link or cell border comes of it.
+
+    Punctuation that can mean something gets a backslash (CommonMark 2.4). That does not stop remark-gfm, which looks for bare
+    addresses in the text that is left after parsing: there a zero-width space stands in the way. Dots, dashes and
+    underscores between letters or digits mean nothing in Markdown and stay.
+    """
+    return _ACTIVE.sub(r"\\\g<0>", _unlinked(clip(one_line(text).strip(), limit)))
+
+
+def fenced(text: str, limit: int = _EXAMPLE_CHARACTERS) -> str:
+    """Return text as a code block, whose fence is longer than any run of backticks in it."""
+    shown = clip(visible(text), limit)
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{shown}\n{fence}"
+
+
+def _unlinked(text: str) -> str:
+    return _LINK_STARTS.sub(_ZERO_WIDTH_SPACE, text)
+
+
+def _cell(text: str) -> str:
+    """Return text for a cell of a table artifact, which is Markdown in one interface and plain in the other: active characters as codes."""
+    return _unlinked(one_line(_ACTIVE.sub(lambda match: escape(match.group()), text)))
+
+
+def _head(summary: RunSummary) -> list[str]:
+    facts = [inline(summary.model, 120), inline(summary.device), f"budget {inline(summary.budget)}", duration(summary.seconds)]
+    lines = [f"- {inline(headline(target), 300)}" for target in summary.targets[:_HEADLINES]]
+    if len(summary.targets) > _HEADLINES:
+        lines.append(f"- and {plural(len(summary.targets) - _HEADLINES, 'more target')}")
+    if summary.merged:
+        lines.append(f"- all targets merged: {plural(summary.merged, 'distinct example')}")
+    blocks = [f"# {inline(summary.name, 120)}", " · ".join(facts), "\n".join(lines)]
+    noted = [f"- {inline(notice, 300)}" for notice in notices(summary)[:_HEADLINES]]
+    return [*blocks, "**Left out**", "\n".join(noted)] if noted else blocks
+
+
+def _stages(summary: RunSummary) -> str:
+    rows = [
+        "## Stages",
+        "",
+        "| stage | total | reused | computed | time | rate | written |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    rows += [_row(_stage_cells(stage)) for stage in summary.stages]
+    return "\n".join(rows)
+
+
+def _stage_cells(stage: StageCost) -> list[str]:
+    total = f"{thousands(stage.total)} {inline(stage.unit)}"
+    numbers = [thousands(stage.reused), thousands(stage.computed), duration(stage.seconds)]
+    return [inline(stage.name), total, *numbers, inline(rate(stage)), size(stage.bytes_written)]
+
+
+def _section(target: TargetSummary) -> str:
+    return "\n\n".join([f"## {inline(target.name)}", _sources(target), *_best(target)])
+
+
+def _picture(target: TargetSummary) -> str:
+    data = base64.b64encode(plot_scores(target)).decode("ascii")
+    return f"![Scores of the pool and of the selection for {inline(target.name)}](data:image/png;base64,{data})"
+
+
+def _sources(target: TargetSummary) -> str:
+    rows = source_rows(target)
+    lines = ["| source | selected | share | pool | share | ratio |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    for row in rows[:_SOURCES]:
+        selected, pool = thousands(row.selected_examples), thousands(row.pool_examples)
+        lines.append(_row([inline(row.label), selected, percent(row.selected_share), pool, percent(row.pool_share), ratio(row.ratio)]))
+    more = len(rows) - _SOURCES
+    return "\n".join(lines) + (f"\n\nand {plural(more, 'more source')}" if more > 0 else "")
+
+
+def _best(target: TargetSummary) -> list[str]:
+    return ["### Best examples", *(block for example in target.best[:_EXAMPLES] for block in (_about(example), fenced(example.text)))]
+
+
+def _about(example: ExampleView) -> str:
+    place = inline(f"{example.pool}:{example.index}")
+    return f"**{example.rank}** · {score(example.score)} · {inline(example.best_subtask)} · {place} · {plural(example.num_tokens, 'token')}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode()) + len("\n\n")

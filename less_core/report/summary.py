@@ -1,0 +1,131 @@
+"""What a report shows, as plain JSON-able records. Filled in by the report stage, read by every renderer."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageCost(Record):
+    """One row of the stage table."""
+
+    name: str
+    unit: str  # what `total` counts: "examples", "checkpoints", ...
+    total: int
+    reused: int  # found in the store
+    computed: int
+    seconds: float
+    bytes_written: int
+
+
+class PoolSummary(Record):
+    """Counts of one pool. `examples` are the distinct ones that no earlier pool holds; the flags count among these."""
+
+    name: str
+    rows: int  # rows read, bad ones included
+    skipped: int  # bad rows left out because of `on_bad_row: skip`
+    duplicates: int  # rows whose content stands earlier in this or an earlier pool
+    not_sampled: int  # distinct examples left out by `sample`
+    examples: int
+    tokens: int
+    truncated: int
+    no_label: int
+    nonfinite: int
+    bad_rows: list[str]  # messages of the first few skipped rows
+
+
+class CheckpointSummary(Record):
+    """One checkpoint: where it came from and how it counts."""
+
+    name: str  # "checkpoint-12"
+    step: int
+    learning_rate: float  # mean of its epoch
+    weight: float  # learning rate over the sum of all: w_i
+    epsilon_share: float  # share of coordinates where beta2 * v < epsilon
+
+
+class Histogram(Record):
+    """Counts between edges, of all scored examples and of the selected ones."""
+
+    edges: list[float]  # one more than counts
+    pool: list[int]
+    selected: list[int]
+
+
+class SourceShare(Record):
+    """How one source of one pool is represented. `source` is the row's `dataset` or `source`, or the pool's name."""
+
+    pool: str
+    source: str
+    pool_examples: int
+    selected_examples: int
+
+
+class LengthBin(Record):
+    """Scores of the examples with low <= tokens < high."""
+
+    low: int
+    high: int
+    examples: int
+    mean_score: float
+    selected: int
+
+
+class SubtaskCount(Record):
+    """How many selected examples have this subtask as their best."""
+
+    subtask: str
+    selected: int
+
+
+class ExampleView(Record):
+    """An example as a reader sees it. `text` comes from the pool and is not to be trusted."""
+
+    rank: int  # 1 is best
+    example_id: str
+    pool: str
+    index: int
+    score: float
+    best_subtask: str
+    num_tokens: int
+    text: str
+
+
+class TargetSummary(Record):
+    """The selection for one target."""
+
+    name: str
+    examples: int  # usable target examples
+    subtasks: int
+    left_out: list[str]  # subtasks without one usable example, with the reason
+    scored: int
+    selected: int
+    selected_tokens: int
+    threshold: float  # score of the last selected example
+    length_correlation: float  # Pearson, score with number of tokens, over all scored examples
+    scores: Histogram
+    sources: list[SourceShare]
+    lengths: list[LengthBin]
+    best_subtasks: list[SubtaskCount]
+    best: list[ExampleView]
+    worst: list[ExampleView]
+
+
+class RunSummary(Record):
+    """All of a run."""
+
+    name: str
+    finished: str  # ISO 8601, UTC
+    model: str
+    device: str
+    budget: str  # "5% of the pool"
+    settings_yaml: str
+    versions: dict[str, str]
+    seconds: float
+    stages: list[StageCost]
+    pools: list[PoolSummary]
+    checkpoints: list[CheckpointSummary]
+    targets: list[TargetSummary]
+    merged: int  # examples in the merged selection; 0 with one target
+    files: list[str]  # what the run left behind

@@ -1,0 +1,116 @@
+"""From feature shards to influence scores, a row group at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from less_core.errors import MissingArtifactError, NonFiniteGradientError
+from less_core.extraction import OK
+from less_core.method.adam import Fidelity
+from less_core.method.influence import add_influence, subtask_vectors
+from less_core.storage.features import read_feature_rows
+
+
+@dataclass(frozen=True)
+class TargetRows:
+    """A target's rows in file order: an example may stand in several subtasks."""
+
+    name: str
+    example_ids: list[str]
+    subtasks: list[str]
+
+
+@dataclass(frozen=True)
+class TargetVectors:
+    """What train features are multiplied with for one target."""
+
+    name: str
+    subtasks: list[str]
+    examples: int  # usable
+    left_out: list[str]
+    vectors: list[Tensor]  # a checkpoint each, float32 [subtasks, dim]
+
+
+@dataclass(frozen=True)
+class ShardScores:
+    """Scores of one shard's examples."""
+
+    scores: Tensor  # float32 [examples, subtasks of all targets], NaN where the status is not ok
+    status: list[str]  # the first that is not ok over the checkpoints, else ok
+
+
+def target_vectors(target: TargetRows, features: Sequence[Mapping[str, tuple[Tensor, float, str]]], fidelity: Fidelity) -> TargetVectors:
+    """Return a target's subtask vectors at every checkpoint.
+
+    A subtask whose examples have all been cut off before their first label is left out and named.
+
+    Args:
+        target: Its rows.
+        features: For each checkpoint by example id: feature [dim], norm, status.
+        fidelity: Whether examples are averaged before or after they are normalised.
+
+    Raises:
+        NonFiniteGradientError: No example of the target is usable.
+    """
+    usable = [all(at[example_id][2] == OK for at in features) for example_id in target.example_ids]
+    subtasks = list(dict.fromkeys(s for s, ok in zip(target.subtasks, usable, strict=True) if ok))
+    left_out = []
+    for subtask in dict.fromkeys(target.subtasks):
+        if subtask not in subtasks:
+            found = {at[e][2] for at in features for e, s in zip(target.example_ids, target.subtasks, strict=True) if s == subtask} - {OK}
+            left_out.append(f"{subtask} ({', '.join(sorted(found))})")
+    if not subtasks:
+        do = "Raise features.max_length: the prompts may fill it before the first label."
+        raise NonFiniteGradientError(f"target {target.name}", "at least one usable example", "; ".join(left_out[:5]), do)
+    rows = [(e, subtasks.index(s)) for e, s, ok in zip(target.example_ids, target.subtasks, usable, strict=True) if ok]
+    subtask_of = torch.tensor([subtask for _, subtask in rows])
+    vectors = [
+        subtask_vectors(torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows]), subtask_of, len(subtasks), fidelity)
+        for at in features
+    ]
+    return TargetVectors(target.name, subtasks, len(rows), left_out, vectors)
+
+
+def score_shard(example_ids: pa.Array, files: Sequence[Sequence[str]], vectors: Sequence[Tensor], weights: Sequence[float]) -> ShardScores:
+    """Return the scores of some examples, reading their features once, a row group at a time.
+
+    Args:
+        example_ids: Distinct.
+        files: For each checkpoint, the shards that hold them.
+        vectors: For each checkpoint, float32 [subtasks, dim].
+        weights: For each checkpoint, w_i.
+
+    Raises:
+        MissingArtifactError: An example has no feature at a checkpoint.
+        CorruptArtifactError: A shard does not verify.
+    """
+    count = len(example_ids)
+    scores = torch.zeros(count, len(vectors[0]))
+    status = np.full(count, OK, dtype=object)
+    for paths, at_checkpoint, weight in zip(files, vectors, weights, strict=True):
+        done = np.zeros(count, dtype=bool)
+        for path in paths:
+            for rows in read_feature_rows(path):
+                found = pc.index_in(rows.example_ids, value_set=example_ids).fill_null(-1).to_numpy()
+                # Two runs at once may both have written an example; it counts once.
+                keep = np.flatnonzero((found >= 0) & ~done[np.maximum(found, 0)])
+                place = found[keep]
+                done[place] = True
+                for row in np.flatnonzero(np.array(rows.status, dtype=object)[keep] != OK):
+                    status[place[row]] = rows.status[keep[row]]
+                if len(place) == len(found) and np.array_equal(place, np.arange(place[0], place[0] + len(place))):
+                    add_influence(scores[place[0] : place[-1] + 1], rows.features, at_checkpoint, weight)
+                elif len(place):
+                    part = torch.zeros(len(place), scores.shape[1])
+                    add_influence(part, rows.features[torch.from_numpy(keep)], at_checkpoint, weight)
+                    scores[torch.from_numpy(place)] += part
+        if not done.all():
+            missing = example_ids[int(np.argmin(done))].as_py()
+            raise MissingArtifactError(f"features of example {missing}", "a shard that holds them", f"none in {list(paths)}", "Run again.")
+    scores[torch.from_numpy(status != OK)] = torch.nan
+    return ShardScores(scores, status.tolist())

@@ -1,0 +1,92 @@
+"""Checkpoints on disk: the adapter as peft reads it, Adam's moments, and a record that is written last and so means "whole"."""
+
+import json
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from less_core.errors import CorruptArtifactError
+from less_core.fingerprint import fingerprint, fingerprint_bytes
+from less_core.model.checkpoint import AdamState, Checkpoint
+from less_core.storage.files import exists, read_bytes, read_json, write_json, write_whole
+
+ADAPTER_CONFIG, ADAPTER, ADAM, RECORD = "adapter_config.json", "adapter_model.safetensors", "adam_state.safetensors", "checkpoint.json"
+_MADE_BY = "the warmup"
+
+
+def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; its record comes last."""
+    adam = checkpoint.adam
+    moments = {f"first_moment.{name}": tensor for name, tensor in adam.first_moment.items()}
+    moments |= {f"second_moment.{name}": tensor for name, tensor in adam.second_moment.items()}
+    config = json.dumps(checkpoint.adapter_config, indent=2, sort_keys=True).encode()
+    files = {ADAPTER_CONFIG: config, ADAPTER: save(checkpoint.adapter, metadata={"format": "pt"}), ADAM: save(moments)}
+    for name, content in files.items():
+        with write_whole(f"{folder}/{name}") as file:
+            file.write(content)
+    record = {
+        "step": checkpoint.step,
+        "learning_rate": checkpoint.learning_rate,
+        "beta1": adam.beta1,
+        "beta2": adam.beta2,
+        "adam_step": adam.step,
+        "files": {name: fingerprint_bytes([content]) for name, content in files.items()},
+    }
+    write_json(f"{folder}/{RECORD}", record)
+
+
+def read_checkpoint(folder: str) -> Checkpoint:
+    """Return a checkpoint, every file verified against the record.
+
+    Raises:
+        MissingArtifactError: A file is not there.
+        CorruptArtifactError: A file is not what the record says.
+    """
+    record = _read_record(folder)
+    content = {name: _verified(folder, name, address) for name, address in record["files"].items()}
+    moments = _tensors(f"{folder}/{ADAM}", content[ADAM])
+    return Checkpoint(
+        step=record["step"],
+        learning_rate=record["learning_rate"],
+        adapter_config=json.loads(content[ADAPTER_CONFIG]),
+        adapter=_tensors(f"{folder}/{ADAPTER}", content[ADAPTER]),
+        adam=AdamState(
+            step=record["adam_step"],
+            beta1=record["beta1"],
+            beta2=record["beta2"],
+            first_moment={n.removeprefix("first_moment."): t for n, t in moments.items() if n.startswith("first_moment.")},
+            second_moment={n.removeprefix("second_moment."): t for n, t in moments.items() if n.startswith("second_moment.")},
+        ),
+    )
+
+
+def is_checkpoint(folder: str) -> bool:
+    """Tell whether a folder holds a whole checkpoint of this project."""
+    return exists(f"{folder}/{RECORD}")
+
+
+def checkpoint_fingerprint(folder: str) -> str:
+    """Return the address of a checkpoint's content: weights, moments, learning rate."""
+    return fingerprint(_read_record(folder))
+
+
+def _read_record(folder: str) -> dict[str, Any]:
+    record: dict[str, Any] = read_json(f"{folder}/{RECORD}", made_by=_MADE_BY)
+    return record
+
+
+def _verified(folder: str, name: str, address: str) -> bytes:
+    content = read_bytes(f"{folder}/{name}", made_by=_MADE_BY)
+    found = fingerprint_bytes([content])
+    if found != address:
+        raise CorruptArtifactError(f"{folder}/{name}", f"content {address}", found, "Delete the checkpoint's folder and run again.")
+    return content
+
+
+def _tensors(path: str, content: bytes) -> dict[str, Tensor]:
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise CorruptArtifactError(path, "a safetensors file", str(error), "Delete the checkpoint's folder and run again.") from None

@@ -1,0 +1,111 @@
+"""Shards of features: one Parquet file each, a row an example."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from less_core.errors import CorruptArtifactError
+from less_core.extraction import Features
+from less_core.storage.parquet import parquet_reader, parquet_writer, read_columns
+
+# Arrow's memory is read only, and so are the tensors made of it: nobody writes into a feature that was read.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+VERSION = 1  # of the file's form
+DTYPES: dict[str, tuple[np.dtype, torch.dtype]] = {
+    "float16": (np.dtype("<f2"), torch.float16),
+    "float32": (np.dtype("<f4"), torch.float32),
+}
+ROW_GROUP = 1024  # examples read into memory at a time
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Some rows of a shard. `features` [examples, dim] has the stored dtype and shares memory with the file's pages."""
+
+    example_ids: pa.ChunkedArray
+    features: Tensor
+    norms: Tensor
+    losses: Tensor
+    status: list[str]
+
+
+def write_feature_shard(path: str, features: Features, *, fingerprint: str, dtype: str) -> None:
+    """Write features to a shard, as little-endian rows of bytes; dtype, dim and fingerprint stand in the schema's metadata."""
+    count, dim = features.features.shape
+    rows = features.features.numpy().astype(DTYPES[dtype][0])
+    width = dim * rows.dtype.itemsize
+    metadata = {"version": VERSION, "dtype": dtype, "dim": dim, "fingerprint": fingerprint}
+    columns = {
+        "example_id": pa.array(features.example_ids, pa.string()),
+        "features": pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), count, [None, pa.py_buffer(rows.tobytes())]),
+        "norm": pa.array(features.norms.numpy(), pa.float32()),
+        "loss": pa.array(features.losses.numpy(), pa.float32()),
+        "num_tokens": pa.array(features.num_tokens, pa.int32()),
+        "num_label_tokens": pa.array(features.num_label_tokens, pa.int32()),
+        "status": pa.array(features.status, pa.string()),
+    }
+    table = pa.table(columns).replace_schema_metadata({"less": json.dumps(metadata)})
+    # Features are noise to a compressor and to a dictionary.
+    with parquet_writer(path, table.schema, compression="none", use_dictionary=["status"], write_statistics=False, data_page_size=1 << 20) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP)
+
+
+def read_feature_rows(path: str) -> Iterator[FeatureRows]:
+    """Yield a shard's rows, a row group at a time, verified.
+
+    Raises:
+        MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
+    """
+    with parquet_reader(path) as file:
+        dtype, dim = _form(path, file.schema_arrow)
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=["example_id", "features", "norm", "loss", "status"])
+            yield FeatureRows(
+                example_ids=table["example_id"],
+                features=_tensor(table["features"], dtype, dim),
+                norms=torch.from_numpy(table["norm"].to_numpy().copy()),
+                losses=torch.from_numpy(table["loss"].to_numpy().copy()),
+                status=table["status"].to_pylist(),
+            )
+
+
+def verify_feature_shard(path: str, fingerprint: str) -> pa.ChunkedArray:
+    """Read a shard whole and return its example ids.
+
+    Raises:
+        CorruptArtifactError: A page does not verify, or the shard is of another fingerprint.
+    """
+    with parquet_reader(path) as file:
+        _form(path, file.schema_arrow)
+        found = json.loads(file.schema_arrow.metadata[b"less"])["fingerprint"]
+        if found != fingerprint:
+            raise CorruptArtifactError(path, f"features of fingerprint {fingerprint}", found, "Run again: the shard is set aside and made anew.")
+        for group in range(file.num_row_groups):
+            file.read_row_group(group)
+    return read_columns(path, ["example_id"])["example_id"]
+
+
+def _form(path: str, schema: pa.Schema) -> tuple[str, int]:
+    try:
+        metadata = json.loads(schema.metadata[b"less"])
+        dtype, dim = metadata["dtype"], metadata["dim"]
+        if metadata["version"] != VERSION or schema.field("features").type != pa.binary(dim * DTYPES[dtype][0].itemsize):
+            raise ValueError(f"version {metadata['version']}, features of {schema.field('features').type}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptArtifactError(path, "a shard of features", f"{error!r}"[:200], "Run again: the file is set aside and made anew.") from None
+    return dtype, dim
+
+
+def _tensor(column: pa.ChunkedArray, dtype: str, dim: int) -> Tensor:
+    pieces = []
+    for chunk in column.chunks:
+        values = np.frombuffer(chunk.buffers()[1], dtype=DTYPES[dtype][0], count=len(chunk) * dim, offset=chunk.offset * chunk.type.byte_width)
+        pieces.append(torch.from_numpy(values).view(len(chunk), dim))
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -1,0 +1,62 @@
+"""Parquet files that are whole or not there, and that are verified when they are read."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from less_core.errors import CorruptArtifactError, MissingArtifactError
+from less_core.storage.files import write_whole
+
+_DO = "Run again: the file is set aside and made anew."
+
+
+@contextmanager
+def parquet_writer(path: str, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file for row groups, with a checksum on every page; it appears when the block ends without an error."""
+    with write_whole(path) as file, pq.ParquetWriter(file, schema, write_page_checksum=True, **options) as writer:
+        yield writer
+
+
+@contextmanager
+def parquet_reader(path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; every page that is read is verified.
+
+    Raises:
+        MissingArtifactError: It is not there.
+        CorruptArtifactError: It is torn, or a page does not match its checksum.
+    """
+    file_system, inner = fsspec.core.url_to_fs(path)
+    if not file_system.exists(inner):
+        raise MissingArtifactError(path, "a Parquet file", "nothing there", "Run the stage that makes it again.")
+    try:
+        # Arrow's own local files read ahead in parallel, without the interpreter's lock.
+        source = pa.OSFile(inner) if "file" in _protocols(file_system) else file_system.open(inner, "rb")
+        with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        # Arrow reports a failed checksum as a plain OSError; one with an errno is the system's and not the file's fault.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CorruptArtifactError(path, "a whole Parquet file", str(error).splitlines()[0][:200], _DO) from error
+
+
+def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of a file, verified.
+
+    Raises:
+        MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
+    """
+    with parquet_reader(path) as file:
+        missing = set(columns) - set(file.schema_arrow.names)
+        if missing:
+            raise CorruptArtifactError(path, f"columns {sorted(columns)}", f"{file.schema_arrow.names}", _DO)
+        return file.read(columns=list(columns))
+
+
+def _protocols(file_system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    protocol = file_system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -1,0 +1,75 @@
+"""Encoding examples: from rows of text to token ids and label masks, a shard at a time."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from less_core.config import SelectSettings
+from less_core.data.encoding import Encoder
+from less_core.data.example import Example
+from less_core.data.pools import RowSource, open_pool, open_target
+from less_core.data.shapes import to_example, to_target_example
+from less_core.errors import CorruptArtifactError, DataError
+from less_core.model.loading import load_tokenizer
+from less_core.refs import EncodedRef, ExamplesRef, ModelRef
+from less_core.storage.examples import read_example_counts, read_run_index, write_example_shard
+from less_core.storage.files import exists, set_aside, size_of
+from less_core.storage.layout import Side, store_of
+from tasks.stage_task import cached, stage_task
+
+
+@stage_task(task_run_name="encode {examples.side} · shard {number}/{examples.shards}")
+def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, number: int) -> EncodedRef:
+    """Encode the examples of shard `number`, counted from 1, unless the store has it whole."""
+    index = read_run_index(examples.path, number - 1)
+    path = store_of(settings).example_shard(model.encoding, index["shard"][0].as_py())
+    ref = EncodedRef(number=number, examples=len(index["example_id"].unique()), computed=False, bytes_written=0)
+    if exists(path):
+        try:
+            read_example_counts(path)
+            return cached(ref, "the store has it")
+        except CorruptArtifactError:
+            set_aside(path)
+    chosen = _read_examples(_Rows(settings, examples.side), index)
+    encoder = _encoder(model.folder, model.template, model.max_length, model.encoding)
+    write_example_shard(path, encoder.encode(chosen))
+    return ref.model_copy(update={"computed": True, "bytes_written": size_of(path)})
+
+
+class _Rows:
+    """The rows of a run's pools or targets, each file opened once."""
+
+    def __init__(self, settings: SelectSettings, side: Side) -> None:
+        self._settings = settings
+        self._side = side
+        self._sources: dict[str, RowSource] = {}
+
+    def example(self, name: str, offset: int) -> Example:
+        if name not in self._sources:
+            self._sources[name] = open_pool(self._settings, name) if self._side == "pool" else open_target(self._settings, name)
+        row = json.loads(self._sources[name].read(offset))
+        if self._side == "target":
+            return to_target_example(row)
+        return to_example(row, self._settings.pool(name).format)
+
+
+def _read_examples(rows: _Rows, index: pa.Table) -> list[Example]:
+    """Return the index's distinct examples, read again from their files."""
+    chosen: dict[str, Example] = {}
+    for row in index.to_pylist():
+        if row["example_id"] in chosen:
+            continue
+        example = rows.example(row["pool"], row["offset"])
+        if example.example_id != row["example_id"]:
+            where = f"{row['pool']}, row {row['index'] + 1}"
+            raise DataError(where, "the row that was indexed", "another one", "The file changed during the run; run again.")
+        chosen[example.example_id] = example
+    return list(chosen.values())
+
+
+@lru_cache(maxsize=1)
+def _encoder(folder: str, template: str, max_length: int, encoding: str) -> Encoder:
+    """Keep the tokenizer between shards; `encoding` is its fingerprint, so that another one is never mistaken for it."""
+    return Encoder(load_tokenizer(Path(folder)), template, max_length)

@@ -1,0 +1,123 @@
+"""Features: what the store has, what is missing, and computing that, one shard at one checkpoint a task."""
+
+import logging
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from less_core.addresses import feature_address
+from less_core.config import SelectSettings
+from less_core.errors import CorruptArtifactError, MissingArtifactError
+from less_core.extraction import Gradient
+from less_core.fingerprint import fingerprint_ids
+from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, FeatureShardRef, FeaturesRef, FeatureWork, ModelRef
+from less_core.sharding import read_holdings
+from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
+from less_core.storage.features import verify_feature_shard, write_feature_shard
+from less_core.storage.files import set_aside, size_of, write_json
+from less_core.storage.layout import Side, run_of, store_of
+from tasks.runtime import RUNTIME
+from tasks.stage_task import cached, stage_task
+
+logger = logging.getLogger(__name__)
+
+
+def gradient_of(settings: SelectSettings, side: Side) -> Gradient:
+    """Return the kind of gradient on a side: a target example is always its plain gradient."""
+    return settings.features.gradient if side == "pool" else "sgd"
+
+
+@stage_task(task_run_name="plan {examples.side} features")
+def plan_features(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, checkpoints: CheckpointsRef) -> list[FeatureWork]:
+    """Find for every shard at every checkpoint which files of the store hold its examples, and how many are missing."""
+    work = []
+    for checkpoint in checkpoints.checkpoints:
+        address = feature_address(model, checkpoint, settings.features, gradient_of(settings, examples.side))
+        holdings = read_holdings(store_of(settings).feature_shards(address))
+        held_ids = holdings["example_id"].combine_chunks()
+        for number, group in enumerate(iterate_run_index(examples.path), 1):
+            ids = group["example_id"].unique()
+            places = pc.index_in(ids, value_set=held_ids).drop_null()
+            files = sorted(pc.unique(holdings["file"].take(places)).to_pylist())
+            work.append(
+                FeatureWork(
+                    side=examples.side,
+                    checkpoint=checkpoint,
+                    fingerprint=address,
+                    shard=number,
+                    of=examples.shards,
+                    files=files,
+                    examples=len(ids),
+                    missing=len(ids) - len(places),
+                )
+            )
+    return work
+
+
+@stage_task(task_run_name="{work.side} features ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}")
+def extract_features(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, work: FeatureWork) -> FeatureShardRef:
+    """Compute the features of a shard's examples that no whole file of the store holds."""
+    started = time.monotonic()
+    index = read_run_index(examples.path, work.shard - 1, ["example_id", "shard"])
+    wanted = index["example_id"].unique()
+    files, missing = _verified(work, wanted)
+    ref = FeatureShardRef(
+        checkpoint=work.checkpoint.name,
+        shard=work.shard,
+        files=files,
+        computed=len(missing),
+        reused=len(wanted) - len(missing),
+        tokens=0,
+        seconds=0,
+        bytes_written=0,
+    )
+    if not len(missing):
+        return cached(ref, f"the store has all {len(wanted)} examples")
+    encoded = read_example_shard(store_of(settings).example_shard(model.encoding, index["shard"][0].as_py()), missing)
+    with RUNTIME.lock:
+        extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, gradient_of(settings, work.side))
+        features = extractor.extract(encoded, _batch_tokens(settings, model), RUNTIME.progress)
+    path = store_of(settings).feature_shard(work.fingerprint, fingerprint_ids(features.example_ids))
+    write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
+    seconds, tokens = time.monotonic() - started, sum(features.num_tokens)
+    logger.info("shard %d/%d: %d examples, %.1f examples/s, %.0f tokens/s", work.shard, work.of, len(encoded), len(encoded) / seconds, tokens / seconds)
+    return ref.model_copy(update={"files": sorted([*files, path]), "tokens": tokens, "seconds": seconds, "bytes_written": size_of(path)})
+
+
+def _verified(work: FeatureWork, wanted: pa.Array) -> tuple[list[str], pa.Array]:
+    """Return the files that verify and the ids that none of them holds; a file that does not is set aside."""
+    files = []
+    for path in work.files:
+        try:
+            held = verify_feature_shard(path, work.fingerprint)
+        except CorruptArtifactError as error:
+            logger.warning("%s Set aside as %s.", error, set_aside(path))
+            continue
+        except MissingArtifactError:
+            continue  # set aside or deleted since the plan
+        files.append(path)
+        wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=held.combine_chunks())))
+    return files, wanted
+
+
+def _batch_tokens(settings: SelectSettings, model: ModelRef) -> int:
+    return settings.execution.batch_tokens or (16384 if model.device == "cuda" else 2048)
+
+
+@stage_task(task_run_name="note {examples.side} features")
+def note_features(settings: SelectSettings, examples: ExamplesRef, checkpoints: CheckpointsRef, shards: list[FeatureShardRef]) -> FeaturesRef:
+    """Write down which files hold the features of each shard at each checkpoint."""
+    manifest: dict[str, list[Any]] = {c.fingerprint: [[] for _ in range(examples.shards)] for c in checkpoints.checkpoints}
+    by_name: dict[str, CheckpointRef] = {c.name: c for c in checkpoints.checkpoints}
+    for shard in shards:
+        manifest[by_name[shard.checkpoint].fingerprint][shard.shard - 1] = shard.files
+    path = run_of(settings).features(examples.side)
+    write_json(path, manifest)
+    return FeaturesRef(
+        path=path,
+        computed=sum(s.computed for s in shards),
+        reused=sum(s.reused for s in shards),
+        bytes_written=sum(s.bytes_written for s in shards),
+    )

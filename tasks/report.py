@@ -1,0 +1,148 @@
+"""The report: everything a reader wants to know of a run, from what the stages left behind."""
+
+import datetime
+import importlib.metadata
+import json
+from typing import Any
+
+import yaml
+
+from less_core.config import BudgetSettings, SelectSettings
+from less_core.data.pools import open_pool
+from less_core.data.shapes import to_example
+from less_core.method.selection import Ranking, make_budget
+from less_core.refs import (
+    CheckpointsRef,
+    ExamplesRef,
+    InfluenceRef,
+    ModelRef,
+    PoolRef,
+    RunRef,
+    ScoresRef,
+    SelectionRef,
+)
+from less_core.report.html import render_html
+from less_core.report.statistics import ScoreStatistics
+from less_core.report.summary import CheckpointSummary, ExampleView, PoolSummary, RunSummary, StageCost, TargetSummary
+from less_core.storage.examples import find_rows
+from less_core.storage.files import write_json, write_whole
+from less_core.storage.layout import MERGED, run_of
+from less_core.storage.scores import iterate_scores
+from tasks.selection import rank
+from tasks.stage_task import stage_task
+
+SHOWN = 10  # examples from the top and from the bottom
+PACKAGES = ("less-flow", "torch", "transformers", "peft", "prefect", "pyarrow")
+
+
+@stage_task(task_run_name="summarise")
+def summarise(
+    settings: SelectSettings,
+    model: ModelRef,
+    pools: list[PoolRef],
+    examples: ExamplesRef,
+    checkpoints: CheckpointsRef,
+    influence: InfluenceRef,
+    selections: list[SelectionRef],
+    stages: list[StageCost],
+) -> RunSummary:
+    """Gather the summary of a run."""
+    by_target = {selection.target: selection for selection in selections}
+    run = run_of(settings)
+    return RunSummary(
+        name=settings.name,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        model=settings.model.path,
+        device=f"{model.device}, {model.dtype}",
+        budget=describe_budget(settings.selection),
+        settings_yaml=yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        versions={name: _version(name) for name in PACKAGES},
+        seconds=sum(stage.seconds for stage in stages),
+        stages=stages,
+        pools=_pools(pools, examples, influence),
+        checkpoints=[
+            CheckpointSummary(name=c.name, step=c.step, learning_rate=c.learning_rate, weight=c.weight, epsilon_share=c.epsilon_share)
+            for c in checkpoints.checkpoints
+        ],
+        targets=[_target(settings, examples, scores, by_target[scores.target]) for scores in influence.scores],
+        merged=by_target[MERGED].selected if MERGED in by_target else 0,
+        files=[*(s.path for s in influence.scores), *(s.path for s in selections), run.report, run.record],
+    )
+
+
+@stage_task(task_run_name="write report")
+def write_report(settings: SelectSettings, summary: RunSummary, selections: list[SelectionRef]) -> RunRef:
+    """Write report.html and run.json."""
+    run = run_of(settings)
+    with write_whole(run.report) as file:
+        file.write(render_html(summary).encode())
+    # The record is for programs: no text of the pools in it.
+    write_json(run.record, summary.model_dump(mode="json", exclude={"targets": {"__all__": {"best", "worst"}}}))
+    return RunRef(name=settings.name, folder=run.root, report=run.report, selections=selections)
+
+
+def describe_budget(budget: BudgetSettings) -> str:
+    """Return the budget in words."""
+    if budget.by == "fraction":
+        return f"{budget.amount:.4g} of the pool" if budget.amount < 0.0001 else f"{100 * budget.amount:.4g}% of the pool"
+    return f"{int(budget.amount):,} {'examples' if budget.by == 'count' else 'tokens'}"
+
+
+def _pools(pools: list[PoolRef], examples: ExamplesRef, influence: InfluenceRef) -> list[PoolSummary]:
+    return [
+        PoolSummary(
+            name=pool.name,
+            rows=pool.rows,
+            skipped=pool.skipped,
+            duplicates=counts.duplicates,
+            not_sampled=counts.not_sampled,
+            examples=counts.examples,
+            tokens=flags.tokens,
+            truncated=flags.truncated,
+            no_label=flags.no_label,
+            nonfinite=flags.nonfinite,
+            bad_rows=pool.bad_rows,
+        )
+        for pool, counts, flags in zip(pools, examples.pools, influence.pools, strict=True)
+    ]
+
+
+def _target(settings: SelectSettings, examples: ExamplesRef, scores: ScoresRef, selection: SelectionRef) -> TargetSummary:
+    budget = make_budget(settings.selection.by, settings.selection.amount, examples.examples)
+    ids = set(rank(scores, Ranking(budget)).example_ids.tolist())
+    statistics = ScoreStatistics(lambda: iterate_scores(scores.path), ids, SHOWN)
+    return TargetSummary(
+        name=scores.target,
+        examples=scores.examples,
+        subtasks=len(scores.subtasks),
+        left_out=scores.left_out,
+        scored=statistics.scored,
+        selected=selection.selected,
+        selected_tokens=selection.tokens,
+        threshold=selection.threshold,
+        length_correlation=statistics.length_correlation,
+        scores=statistics.histogram,
+        sources=statistics.sources,
+        lengths=statistics.lengths,
+        best_subtasks=statistics.best_subtasks,
+        best=_views(settings, examples, statistics.best, 1, 1),
+        worst=_views(settings, examples, statistics.worst, statistics.scored, -1),
+    )
+
+
+def _views(settings: SelectSettings, examples: ExamplesRef, rows: list[dict[str, Any]], first_rank: int, step: int) -> list[ExampleView]:
+    places = find_rows(examples.path, [row["example_id"] for row in rows])
+    views = []
+    for rank_, row in zip(range(first_rank, first_rank + step * len(rows), step), rows, strict=True):
+        pool, offset = places[row["example_id"]]
+        example = to_example(json.loads(open_pool(settings, pool).read(offset)), settings.pool(pool).format)
+        text = "\n\n".join(f"{message.role}:\n{message.content}" for message in example.messages)
+        views.append(ExampleView(rank=rank_, text=text, **row))
+    return views
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,53 @@
+"""What a worker process keeps between feature tasks: the base model, and the checkpoint that is in it."""
+
+from pathlib import Path
+from threading import Lock
+
+import torch
+from peft import PeftModel
+
+from less_core.addresses import projection_seed
+from less_core.config import FeatureSettings
+from less_core.extraction import FeatureExtractor, Gradient, Progress
+from less_core.method.projection import make_projection
+from less_core.model.adapter import set_adapter
+from less_core.model.loading import add_lora, load_base_model
+from less_core.refs import CheckpointRef, ModelRef
+from less_core.storage.checkpoints import read_checkpoint
+
+
+class Runtime:
+    """One base model with one checkpoint's extractor; another checkpoint replaces the adapter, not the base model."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()  # to be held while an extractor is used: hooks on a shared model do not mix
+        self.progress: Progress | None = None  # told of every batch computed in this process
+        self._model_key = ""
+        self._model: PeftModel | None = None
+        self._extractor_key: tuple[str, ...] = ()
+        self._extractor: FeatureExtractor | None = None
+
+    def extractor(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, gradient: Gradient) -> FeatureExtractor:
+        """Return the extractor for a checkpoint, loading what is not loaded."""
+        key = (model.model_dump_json(), checkpoint.fingerprint, settings.model_dump_json(), gradient)
+        if key != self._extractor_key or self._extractor is None:
+            lora_model = self._load(model)
+            state = read_checkpoint(checkpoint.folder)
+            set_adapter(checkpoint.folder, lora_model, state.adapter)
+            projection = make_projection(settings.projection.kind, settings.projection.dim, projection_seed(settings, checkpoint), lora_model.device)
+            self._extractor = FeatureExtractor(
+                lora_model, gradient=gradient, fidelity=settings.fidelity, adam=state.adam, projection=projection
+            )
+            self._extractor_key = key
+        return self._extractor
+
+    def _load(self, model: ModelRef) -> PeftModel:
+        key = model.model_dump_json()
+        if key != self._model_key or self._model is None:
+            self._model = self._extractor = None  # free the old one first
+            base = load_base_model(Path(model.folder), getattr(torch, model.dtype), torch.device(model.device))
+            self._model, self._model_key = add_lora(base, model.lora).eval(), key
+        return self._model
+
+
+RUNTIME = Runtime()

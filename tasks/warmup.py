@@ -1,0 +1,132 @@
+"""The warmup: its checkpoints from the store, from a training, or from elsewhere."""
+
+import logging
+import math
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from peft import PeftModel
+
+from less_core.addresses import imported_address, warmup_address
+from less_core.config import SelectSettings
+from less_core.data.encoding import EncodedExample
+from less_core.data.index import draw
+from less_core.errors import DataError
+from less_core.method.adam import epsilon_share
+from less_core.method.influence import checkpoint_weights
+from less_core.model.adapter import check_match
+from less_core.model.checkpoint import Checkpoint
+from less_core.model.imported import import_checkpoint
+from less_core.model.loading import add_lora, load_base_model
+from less_core.model.warmup import train_warmup
+from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef
+from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, read_checkpoint, write_checkpoint
+from less_core.storage.examples import iterate_run_index, read_example_shard
+from less_core.storage.files import exists, read_json, write_json
+from less_core.storage.layout import Store, store_of
+from tasks.stage_task import cached, stage_task
+
+logger = logging.getLogger(__name__)
+
+
+@stage_task(task_run_name="warmup")
+def warm_up(settings: SelectSettings, model: ModelRef, examples: ExamplesRef) -> CheckpointsRef:
+    """Train the warmup on a part of the pool drawn by content, or go on with it, unless the store has its checkpoints."""
+    store = store_of(settings)
+    chosen = _draw(settings, examples)
+    address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
+    record = store.warmup_record(address)
+    if exists(record):
+        folders = [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
+        return cached(_refs(folders, computed=0), "the store has the checkpoints")
+    encoded = _read_encoded(store, model, chosen)
+    steps: list[int] = []
+
+    def keep(epoch: int, checkpoint: Checkpoint) -> None:
+        write_checkpoint(store.checkpoint(address, checkpoint.step), checkpoint)
+        steps.append(checkpoint.step)
+        logger.info("warmup epoch %d of %d: step %d, mean learning rate %.2e", epoch, settings.warmup.epochs, checkpoint.step, checkpoint.learning_rate)
+
+    work = _work_folder(store, address)
+    lora_model = _new_model(model, settings.warmup.seed)
+    total = train_warmup(lora_model, encoded, settings.warmup, work, keep)
+    every = total // settings.warmup.epochs
+    folders = [store.checkpoint(address, every * epoch) for epoch in range(1, settings.warmup.epochs + 1)]
+    write_json(record, {"steps": [every * epoch for epoch in range(1, settings.warmup.epochs + 1)], "examples": len(encoded)})
+    shutil.rmtree(work, ignore_errors=True)
+    return _refs(folders, computed=len(steps))
+
+
+@stage_task(task_run_name="import checkpoints")
+def import_checkpoints(settings: SelectSettings, model: ModelRef) -> CheckpointsRef:
+    """Take checkpoints that were made before, checked against the model; those of other tools are converted into the store."""
+    lora_model = _new_model(model, 0)
+    folders, last_step = [], 0
+    for path in settings.warmup.checkpoints:
+        if is_checkpoint(path):
+            checkpoint, folder = read_checkpoint(path), path
+            check_match(path, lora_model, checkpoint.adapter, "adapter weights")
+        else:
+            checkpoint = import_checkpoint(Path(path), lora_model, after_step=last_step)
+            folder = store_of(settings).checkpoint(imported_address(model, path), checkpoint.step)
+            write_checkpoint(folder, checkpoint)
+        last_step = checkpoint.step
+        folders.append(folder)
+    return _refs(folders, computed=0)
+
+
+def _draw(settings: SelectSettings, examples: ExamplesRef) -> pa.Table:
+    table = pa.concat_tables(group.select(["example_id", "shard"]) for group in iterate_run_index(examples.path))
+    return draw(table, math.ceil(settings.warmup.fraction * table.num_rows), purpose="warmup", seed=settings.warmup.seed)
+
+
+def _read_encoded(store: Store, model: ModelRef, chosen: pa.Table) -> list[EncodedExample]:
+    """Return the chosen examples that carry a label, in the order of their ids."""
+    encoded: list[EncodedExample] = []
+    for shard in pc.unique(chosen["shard"]).to_pylist():
+        ids = chosen.filter(pc.equal(chosen["shard"], shard))["example_id"].combine_chunks()
+        encoded += read_example_shard(store.example_shard(model.encoding, shard), ids)
+    labelled = sorted((e for e in encoded if e.num_label_tokens), key=lambda e: e.example_id)
+    if not labelled:
+        got = f"{len(encoded)} examples without one within {model.max_length} tokens"
+        raise DataError("warmup", "an example with a label", got, "Raise warmup.fraction or features.max_length.")
+    return labelled
+
+
+def _work_folder(store: Store, address: str) -> Path:
+    """Return where the Trainer keeps what it needs to go on; for a remote store that is lost with the machine."""
+    if "://" in store.root:
+        return Path(tempfile.mkdtemp(prefix="less-warmup-"))
+    return Path(store.warmup(address)) / "trainer"
+
+
+def _new_model(model: ModelRef, seed: int) -> PeftModel:
+    base = load_base_model(Path(model.folder), getattr(torch, model.dtype), torch.device(model.device))
+    return add_lora(base, model.lora, seed=seed)
+
+
+def _refs(folders: list[str], *, computed: int) -> CheckpointsRef:
+    checkpoints: list[Any] = [read_checkpoint(folder) for folder in folders]
+    weights = checkpoint_weights([checkpoint.learning_rate for checkpoint in checkpoints])
+    refs = []
+    for number, (folder, checkpoint, weight) in enumerate(zip(folders, checkpoints, weights, strict=True), 1):
+        second = torch.cat([moment.flatten() for moment in checkpoint.adam.second_moment.values()])
+        refs.append(
+            CheckpointRef(
+                name=f"checkpoint-{checkpoint.step}",
+                number=number,
+                of=len(folders),
+                folder=folder,
+                fingerprint=checkpoint_fingerprint(folder),
+                step=checkpoint.step,
+                learning_rate=checkpoint.learning_rate,
+                weight=weight,
+                epsilon_share=epsilon_share(second, beta2=checkpoint.adam.beta2),
+            )
+        )
+    return CheckpointsRef(checkpoints=refs, computed=computed)

@@ -7,7 +7,7 @@ from less_core.fingerprint import fingerprint, fingerprint_ids
 from less_core.method.hashing import derive_seed
 from less_core.method.projection import VERSION as PROJECTION_VERSION
 from less_core.method.projection import multiprocessor_count
-from less_core.refs import CheckpointRef, ModelRef
+from less_core.refs import ModelRef
 
 WARMUP_VERSION = 1
 FEATURES_VERSION = 1  # of the gradient and its update
@@ -33,14 +33,14 @@ def imported_address(model: ModelRef, path: str) -> str:
     return fingerprint({"imported": path, "model": model.fingerprint})
 
 
-def projection_seed(settings: FeatureSettings, checkpoint: CheckpointRef) -> int:
-    """Return the seed of the projection at a checkpoint, the same for pool and target examples."""
+def projection_seed(settings: FeatureSettings, checkpoint: str) -> int:
+    """Return the seed of the projection at the checkpoint of that fingerprint, the same for pool and target examples."""
     projection = settings.projection
-    return derive_seed(projection.seed, checkpoint.fingerprint if projection.seed_per_checkpoint else "")
+    return derive_seed(projection.seed, checkpoint if projection.seed_per_checkpoint else "")
 
 
-def feature_address(model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, gradient: str) -> str:
-    """Return the address of one kind of features at one checkpoint. Fidelity matters to Adam's update only."""
+def feature_address(model: ModelRef, checkpoint: str, settings: FeatureSettings, gradient: str) -> str:
+    """Return the address of one kind of features at the checkpoint of that fingerprint. Fidelity matters to Adam's update only."""
     projection = settings.projection
     return fingerprint(
         {
@@ -48,7 +48,7 @@ def feature_address(model: ModelRef, checkpoint: CheckpointRef, settings: Featur
             "model": model.fingerprint,
             "encoding": model.encoding,
             "dtype": model.dtype,
-            "checkpoint": checkpoint.fingerprint,
+            "checkpoint": checkpoint,
             "gradient": gradient,
             "fidelity": settings.fidelity if gradient == "adam" else "",
             "projection": [PROJECTION_VERSION, projection.kind, projection.dim, projection_seed(settings, checkpoint)],

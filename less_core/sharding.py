@@ -16,14 +16,18 @@ logger = logging.getLogger(__name__)
 HOLDINGS = pa.schema([("example_id", pa.string()), ("file", pa.string())])
 
 
-def read_holdings(folder: str) -> pa.Table:
-    """Return which example stands in which file of a folder of shards, each example once; torn shards are set aside."""
+def read_holdings(folder: str, *, mend: bool = True) -> pa.Table:
+    """Return which example stands in which file of a folder of shards, each example once.
+
+    A torn shard counts for nothing, and is set aside if `mend`.
+    """
     ids, files = [], []
     for path in list_files(folder, ".parquet"):
         try:
             column = read_columns(path, ["example_id"])["example_id"].combine_chunks()
         except CorruptArtifactError as error:
-            logger.warning("%s Set aside as %s.", error, set_aside(path))
+            if mend:
+                logger.warning("%s Set aside as %s.", error, set_aside(path))
             continue
         ids.append(column)
         files.append(pa.DictionaryArray.from_arrays(pa.array([0] * len(column), pa.int32()), [path]).cast(pa.string()))

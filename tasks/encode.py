@@ -9,8 +9,8 @@ import pyarrow as pa
 from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.data.example import Example
-from less_core.data.pools import RowSource, open_pool, open_target
-from less_core.data.shapes import to_example, to_target_example
+from less_core.data.pools import RowSource, open_pool, open_target, read_example
+from less_core.data.shapes import to_target_example
 from less_core.errors import CorruptArtifactError, DataError
 from less_core.model.loading import load_tokenizer
 from less_core.refs import EncodedRef, ExamplesRef, ModelRef
@@ -49,10 +49,10 @@ class _Rows:
     def example(self, name: str, offset: int) -> Example:
         if name not in self._sources:
             self._sources[name] = open_pool(self._settings, name) if self._side == "pool" else open_target(self._settings, name)
-        row = json.loads(self._sources[name].read(offset))
+        source = self._sources[name]
         if self._side == "target":
-            return to_target_example(row)
-        return to_example(row, self._settings.pool(name).format)
+            return to_target_example(json.loads(source.read(offset)))
+        return read_example(source, offset, self._settings.pool(name).format)
 
 
 def _read_examples(rows: _Rows, index: pa.Table) -> list[Example]:

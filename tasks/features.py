@@ -34,7 +34,7 @@ def plan_features(settings: SelectSettings, model: ModelRef, examples: ExamplesR
     """Find for every shard at every checkpoint which files of the store hold its examples, and how many are missing."""
     work = []
     for checkpoint in checkpoints.checkpoints:
-        address = feature_address(model, checkpoint, settings.features, gradient_of(settings, examples.side))
+        address = feature_address(model, checkpoint.fingerprint, settings.features, gradient_of(settings, examples.side))
         holdings = read_holdings(store_of(settings).feature_shards(address))
         held_ids = holdings["example_id"].combine_chunks()
         for number, group in enumerate(iterate_run_index(examples.path), 1):

@@ -3,12 +3,10 @@
 import pyarrow as pa
 
 from less_core.config import PoolSettings, SelectSettings
-from less_core.data.encoding import Encoder
 from less_core.data.index import SCHEMA, distinct, draw, index_pool
 from less_core.data.pools import open_pool, open_target
 from less_core.data.targets import read_target
-from less_core.method.projection import make_projection
-from less_core.model.loading import load_tokenizer, model_fingerprint, model_folder, pick_device, pick_dtype
+from less_core.inspection import inspect_model
 from less_core.refs import ExamplesRef, ModelRef, PoolCounts, PoolRef
 from less_core.sharding import assign_shards, read_holdings
 from less_core.storage.examples import write_run_index
@@ -19,21 +17,8 @@ from tasks.stage_task import stage_task
 
 @stage_task(task_run_name="model")
 def find_model(settings: SelectSettings) -> ModelRef:
-    """Find the model, read its tokenizer, take its fingerprint; check that the device and the projection are to be had."""
-    device = pick_device(settings.execution.device)
-    make_projection(settings.features.projection.kind, settings.features.projection.dim, 0, device)
-    folder = model_folder(settings.model.path)
-    encoder = Encoder(load_tokenizer(folder), settings.model.template, settings.features.max_length)
-    return ModelRef(
-        folder=str(folder),
-        fingerprint=model_fingerprint(folder),
-        encoding=encoder.fingerprint,
-        template=encoder.template,
-        max_length=settings.features.max_length,
-        device=device.type,
-        dtype=str(pick_dtype(settings.model.dtype, device)).removeprefix("torch."),
-        lora=settings.model.lora,
-    )
+    """Find the model and look at it."""
+    return inspect_model(settings)
 
 
 @stage_task(task_run_name="read pool {pool.name}")

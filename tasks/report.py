@@ -2,14 +2,12 @@
 
 import datetime
 import importlib.metadata
-import json
 from typing import Any
 
 import yaml
 
 from less_core.config import BudgetSettings, SelectSettings
-from less_core.data.pools import open_pool
-from less_core.data.shapes import to_example
+from less_core.data.pools import open_pool, read_example
 from less_core.method.selection import Ranking, make_budget
 from less_core.refs import (
     CheckpointsRef,
@@ -135,7 +133,7 @@ def _views(settings: SelectSettings, examples: ExamplesRef, rows: list[dict[str,
     views = []
     for rank_, row in zip(range(first_rank, first_rank + step * len(rows), step), rows, strict=True):
         pool, offset = places[row["example_id"]]
-        example = to_example(json.loads(open_pool(settings, pool).read(offset)), settings.pool(pool).format)
+        example = read_example(open_pool(settings, pool), offset, settings.pool(pool).format)
         text = "\n\n".join(f"{message.role}:\n{message.content}" for message in example.messages)
         views.append(ExampleView(rank=rank_, text=text, **row))
     return views

@@ -1,23 +1,33 @@
 """What every test may ask for: a tiny model made on the spot, small pools and targets, a configuration of all of them."""
 
-import json
-import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from prefect.states import State
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from samples import WORDS, conversation, write_jsonl
+
 from less_core.config import SelectSettings, parse_settings
+from less_core.refs import CheckpointsRef, FeatureShardRef, InfluenceRef, ModelRef, SelectionRef
+from less_core.storage.layout import run_of
+from less_core.storage.scores import iterate_scores
+from tasks.encode import encode_shard
+from tasks.features import extract_features, note_features, plan_features
+from tasks.influence import score_examples
+from tasks.prepare import find_model, plan_pool, plan_targets, read_pool
+from tasks.selection import select_examples
+from tasks.warmup import import_checkpoints, warm_up
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-WORDS = "red blue green dog cat bird runs jumps sleeps one two three plus minus equals apple pear plum is not the a of".split()
 
 
 @pytest.fixture(scope="session")
@@ -68,20 +78,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTo
     return folder
 
 
-def conversation(seed: int) -> dict[str, Any]:
-    """A small conversation of known words, different for each seed."""
-    rng = random.Random(seed)
-    question = " ".join(rng.choices(WORDS, k=rng.randrange(2, 10)))
-    answer = " ".join(rng.choices(WORDS, k=rng.randrange(1, 12)))
-    return {"messages": [{"role": "user", "content": f"{seed} {question}"}, {"role": "assistant", "content": answer}]}
-
-
-def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
 @pytest.fixture
 def make_settings(tmp_path: Path, tiny_model: Path) -> Callable[..., SelectSettings]:
     """Settings over two pools of 30 and 20 examples and a target of two subtasks; keyword arguments replace whole sections."""
@@ -106,3 +102,49 @@ def make_settings(tmp_path: Path, tiny_model: Path) -> Callable[..., SelectSetti
         return parse_settings(data | sections, where="test")
 
     return make
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run without Prefect left."""
+
+    settings: SelectSettings
+    model: ModelRef
+    checkpoints: CheckpointsRef
+    pool_shards: list[FeatureShardRef]
+    influence: InfluenceRef
+    selections: list[SelectionRef]
+
+    def scores(self, target: str = "t") -> dict[str, float]:
+        tables = iterate_scores(run_of(self.settings).scores(target))
+        return {row["example_id"]: row["score"] for table in tables for row in table.to_pylist()}
+
+    def selected(self, target: str = "t") -> list[bytes]:
+        return Path(run_of(self.settings).selected(target)).read_bytes().splitlines()
+
+
+@pytest.fixture
+def run_stages() -> Callable[[SelectSettings], Result]:
+    """The stages of `select_data` one after the other, as plain functions: what a run computes, without a server."""
+
+    def value(returned: Any) -> Any:
+        return returned.data if isinstance(returned, State) else returned
+
+    def run(settings: SelectSettings) -> Result:
+        model = find_model.fn(settings)
+        target = plan_targets.fn(settings, model)
+        pool = plan_pool.fn(settings, model, [read_pool.fn(settings, p) for p in settings.pools])
+        for side in (target, pool):
+            for number in range(1, side.shards + 1):
+                encode_shard.fn(settings, model, side, number)
+        warm = import_checkpoints.fn(settings, model) if settings.warmup.checkpoints else warm_up.fn(settings, model, pool)
+        checkpoints = value(warm)
+        notes, shards = {}, {}
+        for side in (target, pool):
+            work = plan_features.fn(settings, model, side, checkpoints)
+            shards[side.side] = [value(extract_features.fn(settings, model, side, w)) for w in work]
+            notes[side.side] = note_features.fn(settings, side, checkpoints, shards[side.side])
+        influence = score_examples.fn(settings, model, pool, target, checkpoints, notes["pool"], notes["target"])
+        return Result(settings, model, checkpoints, shards["pool"], influence, select_examples.fn(settings, pool, influence))
+
+    return run

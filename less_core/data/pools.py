@@ -11,6 +11,8 @@ import datasets
 import fsspec
 
 from less_core.config import SelectSettings
+from less_core.data.example import Example
+from less_core.data.shapes import Shape, to_example
 from less_core.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,11 @@ def open_pool(settings: SelectSettings, name: str) -> RowSource:
 def open_target(settings: SelectSettings, name: str) -> RowSource:
     """Open the target of that name."""
     return open_rows(settings.data_path(settings.target(name).path))
+
+
+def read_example(source: RowSource, offset: int, shape: Shape) -> Example:
+    """Return the example in a pool's row that was indexed before."""
+    return to_example(json.loads(source.read(offset)), shape)
 
 
 class JsonLines:

@@ -33,7 +33,7 @@ class Ranking:
     example_ids: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype="U32"))
     scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    full: bool = False  # something was cut, so what scores below the last cannot enter any more
+    best_cut: tuple[float, str] | None = None  # the best example that did not fit; nothing that ranks after it can enter any more
 
     def offer(self, example_ids: NDArray[np.str_], scores: NDArray[np.float64], tokens: NDArray[np.int64]) -> None:
         """Take in examples; those with a score that is not finite are left out, then all that exceed the budget.
@@ -41,18 +41,21 @@ class Ranking:
         A token budget is filled in order and ends before the first example that would exceed it.
         """
         keep = np.isfinite(scores)
-        if self.full:
-            keep &= scores >= (self.scores[-1] if len(self.scores) else np.inf)
+        if self.best_cut is not None:
+            score, example_id = self.best_cut
+            keep &= (scores > score) | ((scores == score) & (example_ids < example_id))
         self.example_ids = np.concatenate([self.example_ids, example_ids[keep]])
         self.scores = np.concatenate([self.scores, scores[keep]])
         self.tokens = np.concatenate([self.tokens, tokens[keep]])
         order = np.lexsort((self.example_ids, -self.scores))
-        offered = len(order)
+        offered = order
         if self.budget.count is not None:
             order = order[: self.budget.count]
         if self.budget.tokens is not None:
             order = order[np.cumsum(self.tokens[order]) <= self.budget.tokens]
-        self.full |= len(order) < offered
+        if len(order) < len(offered):
+            first = offered[len(order)]
+            self.best_cut = float(self.scores[first]), str(self.example_ids[first])
         self.example_ids, self.scores, self.tokens = self.example_ids[order], self.scores[order], self.tokens[order]
 
 

@@ -1,12 +1,13 @@
 """Loading a base model, its tokenizer and a LoRA adapter; nothing in a file is ever executed."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from less_core.config import LoraSettings
 from less_core.errors import ConfigError
@@ -108,3 +109,21 @@ def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> Pef
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return get_peft_model(base, config)
+
+
+def count_parameters(folder: Path) -> int:
+    """Return the number of parameters of a model, from its configuration alone."""
+    with torch.device("meta"):
+        return int(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).num_parameters())
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
+    """Return the floating-point operations a second of a matrix product, measured for about `seconds`."""
+    a = torch.randn(2048, 2048, device=device, dtype=dtype)
+    operations, started = 0, time.monotonic()
+    while (elapsed := time.monotonic() - started) < seconds or not operations:
+        a @ a
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        operations += 2 * 2048**3
+    return operations / elapsed if elapsed else float(operations)

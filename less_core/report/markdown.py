@@ -23,7 +23,7 @@ _EXAMPLE_CHARACTERS = 300
 _LABEL_CHARACTERS = 60
 _HEADLINES = 20
 
-_ACTIVE = re.compile(r"(?<![A-Za-z0-9])[._-]|[._-](?![A-Za-z0-9])|[\\`*\[\]<>)#+|~&]")
+_ACTIVE = re.compile(r"[._-](?![A-Za-z0-9])|[\\`*\[\]<>)#+|~&]")
 _LINK_STARTS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 
@@ -31,7 +31,7 @@ _ZERO_WIDTH_SPACE = "\u200b"
 def render_markdown(summary: RunSummary) -> str:
     """Return the artifact, at most `MAX_BYTES` long.
 
-    Where that is not enough for every target, pictures go first, then sections from the last on; the text says so.
+    Where that is not enough, pictures are left out first, then whole targets from the last on, and a line says how many.
     """
     head = "\n\n".join([*_head(summary), _stages(summary)])
     room = _PICTURES_FROM - _bytes(head)
@@ -78,7 +78,7 @@ def inline(text: str, limit: int = _LABEL_CHARACTERS) -> str:
 
     Punctuation that can mean something gets a backslash (CommonMark 2.4). That does not stop remark-gfm, which looks for bare
     addresses in the text that is left after parsing: there a zero-width space stands in the way. Dots, dashes and
-    underscores between letters or digits mean nothing in Markdown and stay.
+    underscores before a letter or digit begin no list and end no emphasis, and stay.
     """
     return _ACTIVE.sub(r"\\\g<0>", _unlinked(clip(one_line(text).strip(), limit)))
 

@@ -13,7 +13,9 @@ from less_core.model.checkpoint import AdamState, Checkpoint
 from less_core.storage.files import exists, read_bytes, read_json, write_json, write_whole
 
 ADAPTER_CONFIG, ADAPTER, ADAM, RECORD = "adapter_config.json", "adapter_model.safetensors", "adam_state.safetensors", "checkpoint.json"
+_RECORD_KEYS = {"step", "learning_rate", "beta1", "beta2", "adam_step", "files"}
 _MADE_BY = "the warmup"
+_DO = "Delete the checkpoint's folder and run again."
 
 
 def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
@@ -73,7 +75,9 @@ def checkpoint_fingerprint(folder: str) -> str:
 
 
 def _read_record(folder: str) -> dict[str, Any]:
-    record: dict[str, Any] = read_json(f"{folder}/{RECORD}", made_by=_MADE_BY)
+    record = read_json(f"{folder}/{RECORD}", made_by=_MADE_BY)
+    if not isinstance(record, dict) or set(record) != _RECORD_KEYS or set(record["files"]) != {ADAPTER_CONFIG, ADAPTER, ADAM}:
+        raise CorruptArtifactError(f"{folder}/{RECORD}", f"a record of {sorted(_RECORD_KEYS)}", repr(record)[:200], _DO)
     return record
 
 
@@ -81,7 +85,7 @@ def _verified(folder: str, name: str, address: str) -> bytes:
     content = read_bytes(f"{folder}/{name}", made_by=_MADE_BY)
     found = fingerprint_bytes([content])
     if found != address:
-        raise CorruptArtifactError(f"{folder}/{name}", f"content {address}", found, "Delete the checkpoint's folder and run again.")
+        raise CorruptArtifactError(f"{folder}/{name}", f"content {address}", found, _DO)
     return content
 
 
@@ -89,4 +93,4 @@ def _tensors(path: str, content: bytes) -> dict[str, Tensor]:
     try:
         return load(content)
     except SafetensorError as error:
-        raise CorruptArtifactError(path, "a safetensors file", str(error), "Delete the checkpoint's folder and run again.") from None
+        raise CorruptArtifactError(path, "a safetensors file", str(error), _DO) from None

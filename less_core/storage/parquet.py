@@ -1,5 +1,6 @@
 """Parquet files that are whole or not there, and that are verified when they are read."""
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -36,8 +37,9 @@ def parquet_reader(path: str) -> Iterator[pq.ParquetFile]:
         # Arrow's own local files read ahead in parallel, without the interpreter's lock.
         source = pa.OSFile(inner) if "file" in _protocols(file_system) else file_system.open(inner, "rb")
         with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+            _check_footer(path, file)
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         # Arrow reports a failed checksum as a plain OSError; one with an errno is the system's and not the file's fault.
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -55,6 +57,21 @@ def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
         if missing:
             raise CorruptArtifactError(path, f"columns {sorted(columns)}", f"{file.schema_arrow.names}", _DO)
         return file.read(columns=list(columns))
+
+
+def _check_footer(path: str, file: pq.ParquetFile) -> None:
+    """Compare what the footer says twice, because no checksum covers it: columns and their types, and the number of rows."""
+    footer = file.metadata
+    said = dict(footer.metadata or {})
+    try:
+        written = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(said.pop(b"ARROW:schema"))))
+    except (KeyError, ValueError) as error:
+        raise CorruptArtifactError(path, "a footer with its Arrow schema", f"{error!r}"[:200], _DO) from None
+    if not file.schema_arrow.equals(written) or said != (written.metadata or {}):
+        raise CorruptArtifactError(path, "a footer whose two schemas agree", "two that differ", _DO)
+    rows = sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
+    if rows != footer.num_rows:
+        raise CorruptArtifactError(path, f"{footer.num_rows} rows", f"row groups of {rows}", _DO)
 
 
 def _protocols(file_system: fsspec.AbstractFileSystem) -> tuple[str, ...]:

@@ -31,14 +31,15 @@ def test_source_rows_name_the_pool_only_where_sources_clash(target_with: MakeTar
 
 def test_source_rows_have_no_share_of_nothing(target_with: MakeTarget) -> None:
     (row,) = source_rows(target_with(sources=shares(("a", 0, 0))))
-    assert math.isnan(row.pool_share) and math.isnan(row.selected_share) and math.isnan(row.ratio)
+    assert all(map(math.isnan, (row.pool_share, row.selected_share, row.ratio)))
 
 
 def test_most_favoured_goes_by_points_not_by_ratio(target_with: MakeTarget) -> None:
     rows = source_rows(target_with(sources=shares(("tiny", 1, 1), ("large", 300, 60), ("rest", 699, 39))))
     assert max(rows, key=lambda row: row.ratio).label == "tiny"
     lead = most_favoured(rows)
-    assert lead is not None and lead.label == "large"
+    assert lead is not None
+    assert lead.label == "large"
 
 
 def test_most_favoured_is_none_where_mix_is_the_pools(target_with: MakeTarget) -> None:

@@ -1,0 +1,97 @@
+"""The command line: less-flow run | plan | demo | serve."""
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+
+# Read by Prefect when it is imported: nothing is sent home, and a first start on a slow disk is waited for.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "less_core,tasks")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+from less_core.errors import LessError  # noqa: E402  (after the environment)
+
+FAILED = 1
+WRONG_INPUT = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command and return the exit code: 0 done, 1 failed, 2 the input is at fault."""
+    arguments = _parser().parse_args(argv)
+    _quiet_libraries()
+    try:
+        arguments.command(arguments)
+    except LessError as error:
+        print(f"\nless-flow: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("\nless-flow: stopped; the same command goes on where it was", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="less-flow", description="Select the training examples that most help a model on a target task.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, text in (
+        ("run", _run, "select; what the store has is not computed again"),
+        ("plan", _plan, "say what a run would compute, reuse and cost; runs nothing"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("config", metavar="CONFIG.yaml")
+        sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting; may be repeated")
+        sub.set_defaults(command=command)
+    sub = commands.add_parser("demo", help="the main job on a small model and data made on the spot")
+    sub.set_defaults(command=_demo)
+    sub = commands.add_parser("serve", help="Prefect server, UI, deployments and a worker, in one command")
+    sub.add_argument("--host", default="127.0.0.1", help="address to bind; anyone who reaches it can run flows")
+    sub.add_argument("--port", type=int, default=4200)
+    sub.set_defaults(command=_serve)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from flows.select_data import select_data
+    from less_core.config import load_settings
+
+    run = select_data(load_settings(arguments.config, arguments.overrides))
+    for selection in run.selections:
+        print(f"{selection.target}: {selection.selected} examples, {selection.tokens} tokens in {selection.path}")
+    print(f"report: {run.report}")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from flows.plan import print_plan
+    from less_core.config import load_settings
+
+    print_plan(load_settings(arguments.config, arguments.overrides))
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from flows.demo import demo_verdict, prepare_demo
+    from flows.select_data import select_data
+
+    run = select_data(prepare_demo())
+    print(demo_verdict(run))
+    print(f"report: {run.report}")
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from flows.serve import serve
+
+    serve(arguments.host, arguments.port)
+
+
+def _quiet_libraries() -> None:
+    """Keep what libraries say to their own developers off the user's terminal."""
+    logging.getLogger("less_core").setLevel(logging.INFO)
+    logging.getLogger("tasks").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The plan of a run, as a table on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from less_core.config import SelectSettings
+from less_core.planning import make_plan
+from less_core.report.wording import duration, percent, size, thousands
+
+
+def print_plan(settings: SelectSettings) -> None:
+    """Print what a run would compute, reuse and cost."""
+    plan = make_plan(settings)
+    table = Table(title=f"Plan of {settings.name}", show_header=False)
+    for name, value in (
+        ("pool examples", f"{thousands(plan.examples)} distinct, about {plan.mean_tokens:.0f} tokens each (from a sample)"),
+        ("target examples", thousands(plan.target_examples)),
+        ("warmup", "in the store" if plan.warmup_known else f"to train: {percent(settings.warmup.fraction)} of the pool, {settings.warmup.epochs} epochs"),
+        ("features", f"{thousands(plan.features)} = examples x {plan.checkpoints} checkpoints"),
+        ("  in the store", thousands(plan.reused)),
+        ("  to compute", thousands(plan.missing)),
+        ("tokens to compute", f"{plan.tokens:,.0f}"),
+        ("floating-point operations", f"{plan.operations:.2e}"),
+        ("store grows by", size(plan.store_bytes)),
+        ("time, roughly", f"{duration(plan.seconds)} (from a matrix product measured now, at half its speed)"),
+    ):
+        table.add_row(name, value)
+    Console().print(table)

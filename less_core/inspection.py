@@ -1,0 +1,29 @@
+"""Looking at a model before anything is computed with it."""
+
+from less_core.config import SelectSettings
+from less_core.data.encoding import Encoder
+from less_core.method.projection import make_projection
+from less_core.model.loading import load_tokenizer, model_fingerprint, model_folder, pick_device, pick_dtype
+from less_core.refs import ModelRef
+
+
+def inspect_model(settings: SelectSettings) -> ModelRef:
+    """Find the model, read its tokenizer and take its fingerprint.
+
+    Raises:
+        ConfigError: The model, the device or the projection that was asked for is not to be had.
+    """
+    device = pick_device(settings.execution.device)
+    make_projection(settings.features.projection.kind, settings.features.projection.dim, 0, device)
+    folder = model_folder(settings.model.path)
+    encoder = Encoder(load_tokenizer(folder), settings.model.template, settings.features.max_length)
+    return ModelRef(
+        folder=str(folder),
+        fingerprint=model_fingerprint(folder),
+        encoding=encoder.fingerprint,
+        template=encoder.template,
+        max_length=settings.features.max_length,
+        device=device.type,
+        dtype=str(pick_dtype(settings.model.dtype, device)).removeprefix("torch."),
+        lora=settings.model.lora,
+    )

@@ -1,0 +1,115 @@
+"""What a run would compute, reuse and cost, from its pools and its store alone. Nothing is computed and nothing written."""
+
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from less_core.addresses import feature_address, warmup_address
+from less_core.config import SelectSettings
+from less_core.data.encoding import Encoder
+from less_core.data.index import distinct, draw, index_pool
+from less_core.data.pools import open_pool, open_target, read_example
+from less_core.data.targets import read_target
+from less_core.inspection import inspect_model
+from less_core.model.loading import count_parameters, load_tokenizer, matmul_rate
+from less_core.refs import ModelRef
+from less_core.sharding import read_holdings
+from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
+from less_core.storage.features import DTYPES
+from less_core.storage.files import exists, read_json
+from less_core.storage.layout import store_of
+
+SAMPLE = 256  # examples encoded to learn their mean length
+EFFICIENCY = 0.5  # of a matrix product's speed that a whole model reaches; a rule of thumb
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's work. A feature is one example at one checkpoint."""
+
+    examples: int
+    target_examples: int
+    mean_tokens: float
+    checkpoints: int
+    warmup_known: bool
+    features: int
+    reused: int
+    tokens: float  # through the model, of what is missing and of the warmup
+    operations: float  # floating point, of these
+    seconds: float
+    store_bytes: int  # that the missing features will take
+
+    @property
+    def missing(self) -> int:
+        return self.features - self.reused
+
+
+def make_plan(settings: SelectSettings) -> Plan:
+    """Look at pools, targets and store.
+
+    Raises:
+        LessError: As the run itself would, for what can be seen without computing.
+    """
+    model = inspect_model(settings)
+    pool_ids, mean_tokens = _pool(settings, model)
+    target_ids = {e.example_id for t in settings.targets for e in read_target(t.name, open_target(settings, t.name)).examples}
+    checkpoints = _known_checkpoints(settings, model, pool_ids)
+    count = len(settings.warmup.checkpoints) or settings.warmup.epochs
+    reused = 0
+    for folder in checkpoints:
+        for ids, gradient in ((pool_ids, settings.features.gradient), (pa.array(sorted(target_ids)), "sgd")):
+            address = feature_address(model, checkpoint_fingerprint(folder), settings.features, gradient)
+            held = read_holdings(store_of(settings).feature_shards(address), mend=False)["example_id"].combine_chunks()
+            reused += pc.sum(pc.is_in(ids, value_set=held)).as_py() or 0
+    features = count * (len(pool_ids) + len(target_ids))
+    warmed_up = bool(checkpoints) or bool(settings.warmup.checkpoints)
+    trained = 0 if warmed_up else settings.warmup.epochs * math.ceil(settings.warmup.fraction * len(pool_ids))
+    tokens = mean_tokens * (features - reused + trained)
+    # Forward and the backward through frozen weights: two operations a parameter each way, every weight used once a token.
+    operations = 4.0 * count_parameters(Path(model.folder)) * tokens
+    rate = EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype))
+    width = settings.features.projection.dim * DTYPES[settings.features.storage][0].itemsize
+    return Plan(
+        examples=len(pool_ids),
+        target_examples=len(target_ids),
+        mean_tokens=mean_tokens,
+        checkpoints=count,
+        warmup_known=warmed_up,
+        features=features,
+        reused=reused,
+        tokens=tokens,
+        operations=operations,
+        seconds=operations / rate,
+        store_bytes=(features - reused) * width,
+    )
+
+
+def _pool(settings: SelectSettings, model: ModelRef) -> tuple[pa.Array, float]:
+    """Return the distinct example ids of the pools, and the mean number of tokens of some of them."""
+    sources = {pool.name: open_pool(settings, pool.name) for pool in settings.pools}
+    indexes = [index_pool(p.name, sources[p.name], p.format, skip_bad_rows=p.on_bad_row == "skip") for p in settings.pools]
+    tables = [draw(t, p.sample, purpose="sample") for t, p in zip(distinct([i.table for i in indexes]), settings.pools, strict=True)]
+    table = pa.concat_tables(tables)
+    rows = table.take(random.Random(0).sample(range(table.num_rows), min(SAMPLE, table.num_rows))).to_pylist()
+    encoder = Encoder(load_tokenizer(Path(model.folder)), settings.model.template, model.max_length)
+    encoded = encoder.encode([read_example(sources[row["pool"]], row["offset"], settings.pool(row["pool"]).format) for row in rows])
+    return table["example_id"].combine_chunks(), sum(len(e.input_ids) for e in encoded) / len(encoded)
+
+
+def _known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
+    """Return the folders of those checkpoints that are there already and are this project's own."""
+    if settings.warmup.checkpoints:
+        return [path for path in settings.warmup.checkpoints if is_checkpoint(path)]
+    chosen = draw(pa.table({"example_id": ids}), math.ceil(settings.warmup.fraction * len(ids)), purpose="warmup", seed=settings.warmup.seed)
+    store = store_of(settings)
+    address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
+    record = store.warmup_record(address)
+    if not exists(record):
+        return []
+    return [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
+

@@ -1,0 +1,93 @@
+"""The command line, as a user runs it: in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from less_core.config import SelectSettings
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "flows.cli", *arguments]
+
+
+def environment(api_url: str) -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    return os.environ | {"PREFECT_API_URL": api_url, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+
+
+def write_config(settings: SelectSettings, path: Path) -> Path:
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    return path
+
+
+def feature_shards(settings: SelectSettings) -> dict[str, tuple[bytes, int]]:
+    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in Path(settings.store).glob("features/*/*.parquet")}
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_with_what_it_had_and_ends_the_same(make_settings, run_stages, prefect_server, tmp_path) -> None:
+    execution = {"shard_size": 2, "device": "cpu"}
+    settings = make_settings(execution=execution, store=str(tmp_path / "killed"), name="killed")
+    config = write_config(settings, tmp_path / "killed.yaml")
+    run = subprocess.Popen(command("run", str(config)), env=environment(prefect_server), start_new_session=True)
+    deadline = time.monotonic() + 240
+    while len(feature_shards(settings)) < 15 and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    before = feature_shards(settings)
+    assert 15 <= len(before) < 50
+    done = subprocess.run(command("run", str(config)), env=environment(prefect_server), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = feature_shards(settings)
+    assert {path: after[path] for path in before} == before  # bytes and times: not written again
+    undisturbed = run_stages(make_settings(execution=execution, store=str(tmp_path / "whole"), name="whole"))
+    assert {Path(p).name: content for p, (content, _) in after.items()} == {
+        Path(p).name: content for p, (content, _) in feature_shards(undisturbed.settings).items()
+    }
+    assert (tmp_path / "runs/killed/selected/t.jsonl").read_bytes() == (tmp_path / "runs/whole/selected/t.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["selection.amount=0"], "selection.amount"),
+        (["nonsense=1"], "nonsense"),
+        (["pools.0.path=missing.jsonl"], "missing.jsonl"),
+        (["model.path=/nowhere"], "model.path"),
+        (["features.projection.kind=fast-jl", "features.projection.dim=512"], "fast-jl"),
+    ],
+)
+def test_wrong_input_ends_with_one_sentence_and_exit_code_2(make_settings, prefect_server, tmp_path, overrides: list[str], said: str) -> None:
+    config = write_config(make_settings(), tmp_path / "c.yaml")
+    arguments = [part for override in overrides for part in ("--set", override)]
+    done = subprocess.run(command("run", str(config), *arguments), env=environment(prefect_server), capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2
+    assert last.startswith("less-flow: ")
+    assert said in last
+    assert "expected" in last
+    assert not Path(make_settings().store).exists()
+
+
+def test_plan_says_what_is_missing_before_and_after_a_run(make_settings, run_stages, capsys) -> None:
+    from less_core.planning import make_plan
+
+    settings = make_settings()
+    before = make_plan(settings)
+    assert not Path(settings.store).exists()
+    assert (before.examples, before.target_examples, before.features, before.reused) == (50, 5, 110, 0)
+    assert not before.warmup_known
+    run_stages(settings)
+    after = make_plan(settings)
+    assert after.warmup_known
+    assert (after.missing, after.reused, after.tokens) == (0, 110, 0)
+    assert before.store_bytes == 110 * 256 * 2

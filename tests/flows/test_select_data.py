@@ -1,0 +1,88 @@
+"""The flow on a server: what a person sees of a run, what is retried and what is not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.objects import TaskRun
+
+from flows.select_data import select_data
+from less_core.errors import DataError
+from less_core.storage.layout import run_of
+from tasks.features import extract_features
+
+NO_WAIT = 0
+
+
+def task_runs(parent: State[Any]) -> list[TaskRun]:
+    """All task runs of a flow run and of its stages."""
+    parent_id = parent.state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        stages = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id])))
+        ids = [parent_id, *(stage.id for stage in stages)]
+        found: list[TaskRun] = []
+        while page := client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)), limit=100, offset=len(found)):
+            found += page
+        return found
+
+
+def test_flow_shows_readable_tasks_then_cached_ones_and_leaves_all_files(make_settings) -> None:
+    settings = make_settings()
+    first = select_data(settings, return_state=True)
+    names = {run.name: run.state_name for run in task_runs(first)}
+    assert {f"pool features ckpt {c}/2 · shard {s}/4" for c in (1, 2) for s in (1, 2, 3, 4)} <= names.keys()
+    assert set(names.values()) == {"Completed"}
+    second = select_data(settings, return_state=True)
+    states = {run.name: run.state_name for run in task_runs(second)}
+    for stage in ("pool features ckpt", "target features ckpt", "encode", "warmup"):
+        assert {state for name, state in states.items() if name.startswith(stage)} == {"Cached"}
+    run = run_of(settings)
+    for path in (run.report, run.record, run.scores("t"), run.selected("t")):
+        assert Path(path).stat().st_size
+
+
+def test_flow_leaves_artifacts_for_the_ui(make_settings) -> None:
+    select_data(make_settings(name="Shown.Run"))
+    kinds = {}
+    with get_client(sync_client=True) as client:
+        for key in ("shown-run-report", "shown-run-stages", "shown-run-scores-t", "pool-features-plan", "pool-features-progress"):
+            found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+            kinds[key] = found[0].type if found else None
+    assert kinds == {
+        "shown-run-report": "markdown",
+        "shown-run-stages": "table",
+        "shown-run-scores-t": "image",
+        "pool-features-plan": "table",
+        "pool-features-progress": "progress",
+    }
+
+
+def test_bad_row_fails_at_once_without_a_retry_and_names_the_line(make_settings, tmp_path) -> None:
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write("{not json}\n")
+    state = select_data(make_settings(), return_state=True)
+    assert state.is_failed()
+    with pytest.raises(DataError, match=r"a\.jsonl, line 31: expected one JSON object, got '\{not json\}'"):
+        state.result()
+    (failed,) = [run for run in task_runs(state) if run.name == "read pool a"]
+    assert failed.run_count == 1
+
+
+def test_input_output_fault_is_retried(make_settings, monkeypatch) -> None:
+    monkeypatch.setattr(extract_features, "retry_delay_seconds", NO_WAIT)
+    import tasks.features as module
+
+    write, failures = module.write_feature_shard, [OSError(5, "Input/output error")]
+
+    def write_or_fail(*arguments: Any, **options: Any) -> None:
+        if failures:
+            raise failures.pop()
+        write(*arguments, **options)
+
+    monkeypatch.setattr(module, "write_feature_shard", write_or_fail)
+    state = select_data(make_settings(), return_state=True)
+    assert state.is_completed()
+    assert sorted(run.run_count for run in task_runs(state) if " features ckpt " in run.name)[-2:] == [1, 2]

@@ -1,0 +1,85 @@
+"""Influence scores against literal loops over examples, in Python's own floats."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from less_core.method.influence import add_influence, best_subtask, checkpoint_weights, subtask_vectors
+
+SUBTASK_OF = torch.tensor([0, 1, 0, 2, 1, 0])
+
+
+def features(count: int, dim: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Normalised rows and what they were divided by, of sizes that differ by orders of magnitude."""
+    raw = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    raw = raw * 10.0 ** torch.linspace(-2, 2, count, dtype=torch.float64)[:, None]
+    norms = raw.norm(dim=1)
+    return (raw / norms[:, None]).float(), norms.float()
+
+
+def dot(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def scores(fidelity: str, train: Tensor, target: Tensor, norms: Tensor) -> Tensor:
+    out = torch.zeros(len(train), 3)
+    add_influence(out, train, subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity), 1.0)
+    return out
+
+
+def test_influence_of_less_code_is_the_mean_of_cosines_within_a_subtask() -> None:
+    train, _ = features(4, seed=1)
+    target, norms = features(6)
+    ours = scores("less-code", train, target, norms)
+    for row, f in enumerate(train.tolist()):
+        for subtask in range(3):
+            members = [s for s, of in zip(target.tolist(), SUBTASK_OF.tolist(), strict=True) if of == subtask]
+            assert float(ours[row, subtask]) == pytest.approx(sum(dot(f, s) for s in members) / len(members), abs=1e-6)
+
+
+def test_influence_of_the_paper_is_the_cosine_with_the_mean_gradient_of_a_subtask() -> None:
+    train, _ = features(4, seed=1)
+    target, norms = features(6)
+    ours = scores("paper", train, target, norms)
+    for row, f in enumerate(train.tolist()):
+        for subtask in range(3):
+            places = [i for i, of in enumerate(SUBTASK_OF.tolist()) if of == subtask]
+            mean = [sum(float(norms[i] * target[i, d]) for i in places) / len(places) for d in range(5)]
+            assert float(ours[row, subtask]) == pytest.approx(dot(f, mean) / math.sqrt(dot(mean, mean)), abs=1e-5)
+
+
+def test_influence_of_the_two_fidelities_differs_where_target_gradients_differ_in_size() -> None:
+    train, _ = features(4, seed=1)
+    target, norms = features(6)
+    assert not torch.allclose(scores("paper", train, target, norms), scores("less-code", train, target, norms), atol=0.05)
+
+
+def test_influence_does_not_depend_on_the_order_of_target_examples() -> None:
+    target, norms = features(6)
+    turned = torch.tensor([3, 5, 0, 4, 1, 2])
+    for fidelity in ("less-code", "paper"):
+        one = subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity)
+        other = subtask_vectors(target[turned], norms[turned], SUBTASK_OF[turned], 3, fidelity)
+        torch.testing.assert_close(one, other)
+
+
+def test_influence_adds_checkpoints_by_weight_to_what_is_there() -> None:
+    train, _ = features(4, seed=1)
+    vectors, _ = features(3, seed=2)
+    out = torch.ones(4, 3)
+    add_influence(out, train.half(), vectors, 0.25)
+    add_influence(out, train.half(), vectors, 0.75)
+    torch.testing.assert_close(out, 1 + train.half().float() @ vectors.T)
+
+
+def test_checkpoint_weights_are_learning_rates_over_their_sum() -> None:
+    assert checkpoint_weights([3e-5, 1e-5]) == pytest.approx([0.75, 0.25])
+    assert checkpoint_weights([0.0, 0.0, 0.0, 0.0]) == [0.25] * 4
+
+
+def test_best_subtask_takes_the_maximum_across_and_the_first_of_equals() -> None:
+    best, subtask = best_subtask(torch.tensor([[0.1, 0.5, -1.0], [-3.0, -2.0, -2.0], [0.0, 0.0, 0.0]]))
+    assert best.tolist() == [0.5, -2.0, 0.0]
+    assert subtask.tolist() == [1, 1, 0]

@@ -1,0 +1,23 @@
+"""Small rows for tests."""
+
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+WORDS = "red blue green dog cat bird runs jumps sleeps one two three plus minus equals apple pear plum is not the a of".split()
+
+
+def conversation(seed: int) -> dict[str, Any]:
+    """A small conversation of known words, different for each seed."""
+    rng = random.Random(seed)
+    question = " ".join(rng.choices(WORDS, k=rng.randrange(2, 10)))
+    answer = " ".join(rng.choices(WORDS, k=rng.randrange(1, 12)))
+    return {"messages": [{"role": "user", "content": f"{seed} {question}"}, {"role": "assistant", "content": answer}]}
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path

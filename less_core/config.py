@@ -20,9 +20,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is an error."""
+    """Base of all settings: frozen; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LoraSettings(Settings):
@@ -278,7 +278,7 @@ def _override(data: Any, override: str) -> None:
 
 
 def _item(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
         return node[int(part)]
     size = f"{len(node)} items" if isinstance(node, list) else repr(node)
     raise ConfigError(f"--set {override}", f"item {part!r} to be there", size, "Items are counted from 0.")

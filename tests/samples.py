@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from less_core.data.encoding import EncodedExample
+
 WORDS = "red blue green dog cat bird runs jumps sleeps one two three plus minus equals apple pear plum is not the a of".split()
 
 
@@ -21,3 +25,13 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def encoded_examples(count: int = 10) -> list[EncodedExample]:
+    """Random tokens of different lengths, all but the first three labelled."""
+    generator = torch.Generator().manual_seed(0)
+    out = []
+    for number in range(count):
+        ids = torch.randint(3, 400, (5 + number,), generator=generator).tolist()
+        out.append(EncodedExample(str(number), ids, [place > 2 for place in range(len(ids))], truncated=False))
+    return out

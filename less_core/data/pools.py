@@ -57,7 +57,10 @@ def open_rows(path: str, *, hub: str = "", split: str = "train") -> RowSource:
         raise DataError(
             path, f"a file that ends in {known}", suffix or "no ending", "Convert or rename the file; unpack compressed files first."
         )
-    file_system, inner = fsspec.core.url_to_fs(path)
+    try:
+        file_system, inner = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:  # no such protocol, or its package is not installed
+        raise DataError(path, "an address that fsspec can open", _first_line(error), "Check what stands before `://`.") from None
     if not file_system.isfile(inner):
         kind = "a folder" if file_system.isdir(inner) else "nothing there"
         raise DataError(path, "a file", kind, "Check the path; relative paths start at the data folder (`data_dir`).")

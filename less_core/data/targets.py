@@ -37,7 +37,7 @@ def read_target(name: str, source: RowSource) -> Target:
             raise DataError(place, error.expected, error.got, error.do) from None
         offsets.append(row.offset)
         subtask = row.value.get("subtask") if isinstance(row.value, dict) else None
-        subtasks.append(name if subtask is None or subtask == "" else str(subtask))
+        subtasks.append(name if subtask is None or subtask == "" else str(subtask).encode(errors="replace").decode())
     if not examples:
         raise DataError(source.where, "at least one target example", "none", "Check that this is the right file.")
     return Target(name, tuple(examples), tuple(subtasks), tuple(offsets))

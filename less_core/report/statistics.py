@@ -54,10 +54,10 @@ class ScoreStatistics:
         self._lengths += np.stack([np.bincount(bin_, weights=w, minlength=size) for w in (np.ones(len(score)), score, chosen)])
         x, y = tokens.astype(np.float64), score
         self._moments += [len(x), x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum()]
-        order = np.flatnonzero(ok)[np.argsort(-score, kind="stable")]
+        down, up = (np.flatnonzero(ok)[np.argsort(values, kind="stable")] for values in (-score, score))
         rows = ["example_id", "pool", "index", "score", "best_subtask", "num_tokens"]
-        self.best = _first(self.best + table.select(rows).take(order[:shown]).to_pylist(), shown, -1)
-        self.worst = _first(self.worst + table.select(rows).take(order[-shown:]).to_pylist(), shown, 1)
+        self.best = _first(self.best + table.select(rows).take(down[:shown]).to_pylist(), shown, -1)
+        self.worst = _first(self.worst + table.select(rows).take(up[:shown]).to_pylist(), shown, 1)
 
     @property
     def histogram(self) -> Histogram:

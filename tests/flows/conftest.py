@@ -8,7 +8,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
     """The address of the API, for processes that the tests start."""
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"

@@ -15,14 +15,15 @@ from less_core.storage.layout import run_of
 from tasks.features import extract_features
 
 NO_WAIT = 0
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 def task_runs(parent: State[Any]) -> list[TaskRun]:
-    """All task runs of a flow run and of its stages."""
+    """All task runs of a flow run's stages."""
     parent_id = parent.state_details.flow_run_id
     with get_client(sync_client=True) as client:
         stages = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id])))
-        ids = [parent_id, *(stage.id for stage in stages)]
+        ids = [stage.id for stage in stages]
         found: list[TaskRun] = []
         while page := client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)), limit=100, offset=len(found)):
             found += page

@@ -24,7 +24,9 @@ GENERATION_CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 LAST_USER_ONLY = "{% for m in messages[-2:] %}{{ m['content'] }}{% endfor %}"  # forgets earlier turns when one is added
-RAISING = "{% if messages|length > 2 %}{{ raise_exception('too many turns') }}{% endif %}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+RAISING = (
+    "{% if messages|length > 2 %}{{ raise_exception('too many turns') }}{% endif %}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+)
 DATA = Path(os.environ.get("LESS_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
@@ -88,7 +90,9 @@ TURNS = st.lists(st.tuples(TEXT, TEXT.filter(str.strip)), min_size=1, max_size=3
 @settings(max_examples=100, deadline=None)
 @given(turns=TURNS, system=st.none() | TEXT)
 def test_chat_labels_by_offsets_equal_the_marks_of_the_same_template(tokenizer, turns, system: str | None) -> None:
-    example = talk(*([("s", system)] if system is not None else []), *[turn for user, answer in turns for turn in (("u", user), ("a", answer))])
+    example = talk(
+        *([("s", system)] if system is not None else []), *[turn for user, answer in turns for turn in (("u", user), ("a", answer))]
+    )
     marked = encode(with_template(tokenizer, GENERATION_CHATML), example, "chat")
     assert encode(tokenizer, example, "chat") == marked
     assert marked.num_label_tokens > 0
@@ -168,7 +172,7 @@ def test_render_chat_refuses_a_template_that_rewrites_earlier_turns(tokenizer: P
 
 def test_chat_without_a_template_is_a_config_error_and_auto_falls_back_to_tulu(tokenizer: PreTrainedTokenizerFast) -> None:
     bare = with_template(tokenizer, None)
-    with pytest.raises(ConfigError, match="model.template = chat: expected a tokenizer with a chat template"):
+    with pytest.raises(ConfigError, match=r"model.template = chat: expected a tokenizer with a chat template"):
         Encoder(bare, "chat", 64)
     assert Encoder(bare, "auto", 64).template == "tulu"
     assert Encoder(tokenizer, "auto", 64).template == "chat"

@@ -62,7 +62,7 @@ def test_json_lines_skip_blank_lines_and_count_them(tmp_path: Path) -> None:
 
 FAULTS: list[tuple[bytes, str]] = [
     (b"not json", "'not json' \\(Expecting value"),
-    (b'{"prompt": "q", "comp', "Unterminated string|Expecting"),
+    (b'{"prompt": "q", "comp', "Invalid control character"),
     (b'{"prompt": "\xff\xfe"}', "bytes that are not UTF-8"),
     (b"[" * 100_000, "JSON nested too deep"),
     (b'{"a":' * 100_000, "JSON nested too deep"),
@@ -84,10 +84,12 @@ def test_json_lines_fault_names_file_line_and_reason(tmp_path: Path, line: bytes
     assert (skipped.rows, skipped.skipped, skipped.table.num_rows) == (3, 1, 2)
 
 
-@pytest.mark.parametrize("line", [b"NaN", b"3", b"null", b"[]", b'"text"', b'{"prompt": "\\ud800", "completion": "a"}', b'{"prompt": "q", "completion": null}'])
+@pytest.mark.parametrize(
+    "line", [b"NaN", b"3", b"null", b"[]", b'"text"', b'{"prompt": "\\ud800", "completion": "a"}', b'{"prompt": "q", "completion": null}']
+)
 def test_json_that_is_no_example_names_file_and_line(tmp_path: Path, line: bytes) -> None:
     source = jsonl(tmp_path, GOOD.encode() + b"\r\n" + line)
-    with pytest.raises(DataError, match="pool.jsonl, line 2: expected"):
+    with pytest.raises(DataError, match=r"pool.jsonl, line 2: expected"):
         index_pool("p", source, "auto", skip_bad_rows=False)
 
 
@@ -115,7 +117,7 @@ def test_missing_file_folder_and_unknown_ending_are_data_errors(tmp_path: Path) 
 
 
 def test_unknown_protocol_is_a_data_error() -> None:
-    with pytest.raises(DataError, match="nosuch://bucket/pool.jsonl: expected"):
+    with pytest.raises(DataError, match=r"nosuch://bucket/pool.jsonl: expected an address that fsspec can open, got .*not known: nosuch"):
         open_rows("nosuch://bucket/pool.jsonl")
 
 
@@ -126,12 +128,12 @@ def test_ending_may_be_in_capitals_and_ndjson(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
 def test_empty_file_is_a_data_error(tmp_path: Path, content: str) -> None:
-    with pytest.raises(DataError, match="pool.jsonl: expected at least one example, got none"):
+    with pytest.raises(DataError, match=r"pool.jsonl: expected at least one example, got none"):
         index_pool("p", jsonl(tmp_path, content), "auto", skip_bad_rows=True)
 
 
 def test_file_of_bad_rows_only_is_a_data_error_that_shows_the_first(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="got 2 rows, all bad; the first: .*line 1"):
+    with pytest.raises(DataError, match=r"got 2 rows, all bad; the first: .*line 1"):
         index_pool("p", jsonl(tmp_path, "x\ny\n"), "auto", skip_bad_rows=True)
 
 

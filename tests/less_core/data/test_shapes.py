@@ -42,7 +42,9 @@ def test_shape_that_was_asked_for_is_not_replaced_by_another(shape: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("context", "question"), [("c", "q\n\nc"), ("", "q"), (None, "q"), (" \n", "q"), (" c ", "q\n\n c ")], ids=["text", "empty", "null", "blank", "spaces"]
+    ("context", "question"),
+    [("c", "q\n\nc"), ("", "q"), (None, "q"), (" \n", "q"), (" c ", "q\n\n c ")],
+    ids=["text", "empty", "null", "blank", "spaces"],
 )
 def test_alpaca_puts_the_input_below_the_instruction(context: str | None, question: str) -> None:
     assert to_example({"instruction": "q", "input": context, "output": "a"}).messages[0] == Message("user", question)
@@ -99,20 +101,37 @@ def test_target_row_may_be_a_conversation_which_goes_before_a_prompt() -> None:
     assert to_target_example(ROWS["alpaca"]) == QUESTION_AND_ANSWER
 
 
-@pytest.mark.parametrize("row", [{"prompt": "q", "completion": ""}, {"prompt": "q"}, {"prompt": "q", "completion": 1}, {"completion": "a"}, 3])
+@pytest.mark.parametrize(
+    "row", [{"prompt": "q", "completion": ""}, {"prompt": "q"}, {"prompt": "q", "completion": 1}, {"completion": "a"}, 3]
+)
 def test_target_row_without_completion_is_bad(row: Any) -> None:
     with pytest.raises(BadRowError):
         to_target_example(row)
 
 
-KEYS = ["messages", "conversations", "prompt", "completion", "instruction", "input", "output", "role", "content", "from", "value", "subtask"]
+KEYS = [
+    "messages",
+    "conversations",
+    "prompt",
+    "completion",
+    "instruction",
+    "input",
+    "output",
+    "role",
+    "content",
+    "from",
+    "value",
+    "subtask",
+]
 # Any code point, lone surrogates too: JSON can spell them.
 STRINGS = st.sampled_from(["user", "assistant", "system", "human", "gpt", ""]) | st.text(st.characters(exclude_categories=()), max_size=4)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | STRINGS
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | STRINGS, inner, max_size=4), max_leaves=12
 )
-TURN_LIKE = st.lists(st.fixed_dictionaries({}, optional={key: STRINGS | JSON for key in ("role", "content", "from", "value")}) | JSON, max_size=3)
+TURN_LIKE = st.lists(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("role", "content", "from", "value"), STRINGS | JSON)) | JSON, max_size=3
+)
 ROW_LIKE = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS[2:7], STRINGS | JSON) | dict.fromkeys(KEYS[:2], TURN_LIKE | JSON))
 
 

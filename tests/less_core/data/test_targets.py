@@ -42,10 +42,10 @@ def test_target_subtask_can_be_written_whatever_it_holds(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("bad", ["{", "[]", {"prompt": "q"}, {"prompt": "q", "completion": ""}, {"messages": []}])
 def test_target_bad_row_names_file_and_line(tmp_path: Path, bad: Any) -> None:
-    with pytest.raises(DataError, match="t.jsonl, line 2: expected"):
+    with pytest.raises(DataError, match=r"t.jsonl, line 2: expected"):
         read(tmp_path, [ROW, bad])
 
 
 def test_target_without_rows_is_a_data_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="t.jsonl: expected at least one target example, got none"):
+    with pytest.raises(DataError, match=r"t.jsonl: expected at least one target example, got none"):
         read(tmp_path, ["", " "])

@@ -1,5 +1,6 @@
 """Projections: pure functions of (seed, coordinate), and the mean and variance of inner products that the theory promises."""
 
+import itertools
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
@@ -25,7 +26,7 @@ def project(kind: str, values: Tensor, seed: int = 0, *, dim: int = DIM, cuts: t
     made = make_projection(kind, dim, seed, CPU)
     out = torch.zeros(len(values), dim)
     edges = [0, *cuts, values.shape[1]]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         made.add(out, values[:, low:high].clone(), start + low)
     return out
 
@@ -163,7 +164,7 @@ def test_the_variance_cases_can_tell_the_last_term_of_the_formula() -> None:
 
 
 def test_make_projection_refuses_an_unknown_kind() -> None:
-    with pytest.raises(ConfigError, match="features.projection.kind: expected sketch, rademacher or fast-jl, got 'gauss'"):
+    with pytest.raises(ConfigError, match=r"features.projection.kind: expected sketch, rademacher or fast-jl, got 'gauss'"):
         make_projection("gauss", DIM, 0, CPU)
 
 
@@ -175,7 +176,7 @@ def test_make_projection_makes_what_was_asked_for(kind: str, type_: type) -> Non
 
 
 def test_fast_jl_is_refused_on_a_cpu() -> None:
-    with pytest.raises(ConfigError, match="expected a CUDA device, got cpu. Use kind: rademacher"):
+    with pytest.raises(ConfigError, match=r"expected a CUDA device, got cpu. Use kind: rademacher"):
         make_projection("fast-jl", 512, 0, CPU)
 
 

@@ -46,7 +46,9 @@ def read(path: str) -> Read:
 
 
 def same(one: Read, other: Read) -> bool:
-    tensors = all(torch.equal(a.nan_to_num(-1.0), b.nan_to_num(-1.0)) and a.dtype == b.dtype for a, b in zip(one[1:4], other[1:4], strict=True))
+    tensors = all(
+        torch.equal(a.nan_to_num(-1.0), b.nan_to_num(-1.0)) and a.dtype == b.dtype for a, b in zip(one[1:4], other[1:4], strict=True)
+    )
     return tensors and one[0] == other[0] and one[4] == other[4]
 
 
@@ -79,12 +81,12 @@ def test_features_are_little_endian_rows_of_bytes_with_their_form_in_the_metadat
 
 
 def test_features_missing_shard_says_so(folder: str) -> None:
-    with pytest.raises(MissingArtifactError, match="s.parquet"):
+    with pytest.raises(MissingArtifactError, match=r"s.parquet"):
         list(read_feature_rows(f"{folder}/s.parquet"))
 
 
 def test_features_of_another_fingerprint_do_not_verify(shard: Path) -> None:
-    with pytest.raises(CorruptArtifactError, match="features of fingerprint e+"):
+    with pytest.raises(CorruptArtifactError, match=r"features of fingerprint e+"):
         verify_feature_shard(str(shard), "e" * 32)
 
 

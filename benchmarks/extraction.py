@@ -51,9 +51,11 @@ def main() -> None:
     variants = make_variants(model, arguments.dim)
     seconds = run_in_turns(variants, batches, device)
     tokens = sum(len(e.input_ids) for e in examples)
-    slots = PerExampleGradients(model)
-    print(f"{Path(arguments.model).name}, {device.type}, {model.dtype}, rank {arguments.rank}: {slots.size:,} LoRA parameters, dim {arguments.dim}")
-    print(f"{len(examples)} examples, {tokens} tokens, {len(batches)} batches of at most {arguments.batch_tokens} tokens; {torch.get_num_threads()} threads")
+    size = PerExampleGradients(model).size
+    print(
+        f"{Path(arguments.model).name}, {device.type}, {model.dtype}, rank {arguments.rank}: {size:,} LoRA parameters, dim {arguments.dim}"
+    )
+    print(f"{len(examples)} examples, {tokens} tokens, {len(batches)} batches of at most {arguments.batch_tokens}")
     print(f"{'':12}{'examples/s':>12}{'tokens/s':>12}{'time / floor':>14}")
     for name, total in seconds.items():
         print(f"{name:12}{len(examples) / total:12.2f}{tokens / total:12.0f}{total / seconds['floor']:14.3f}")
@@ -137,7 +139,9 @@ class LessWay:
         self.model, self.projection = model, projection
         adam = random_adam(model)
         names = sorted(lora_parameters(model))
-        self.first, self.second = (torch.cat([m[n].flatten() for n in names]).to(model.device) for m in (adam.first_moment, adam.second_moment))
+        self.first, self.second = (
+            torch.cat([m[n].flatten() for n in names]).to(model.device) for m in (adam.first_moment, adam.second_moment)
+        )
         self.gathered: list[Tensor] = []
 
     def __call__(self, batch: list[EncodedExample]) -> None:

@@ -68,7 +68,8 @@ def report(folder: Path, vectors: torch.Tensor, arguments: argparse.Namespace) -
     gigabytes = arguments.examples * arguments.dim * 2 / 1e9
     print(f"{arguments.examples:,} examples, dim {arguments.dim}, float16 ({gigabytes:.2f} GB), {arguments.subtasks} subtasks")
     for name, times in seconds.items():
-        print(f"{name:6} {min(times):7.2f} s {gigabytes / min(times):6.2f} GB/s   {min(times) / min(seconds['floor']):.2f} x floor (best of {len(times)})")
+        best = min(times)
+        print(f"{name:6} {best:7.2f} s {gigabytes / best:6.2f} GB/s {best / min(seconds['floor']):6.2f} x floor (best of {len(times)})")
     command = [sys.executable, *sys.argv, "--folder", str(folder)]
     peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
     print(f"peak memory of scoring: {float(peak):.2f} GiB")

@@ -13,7 +13,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "less_core,tasks")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
-from less_core.errors import LessError  # noqa: E402  (after the environment)
+from less_core.errors import LessError
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("config", metavar="CONFIG.yaml")
-        sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting; may be repeated")
+        sub.add_argument(
+            "--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting; may be repeated"
+        )
         sub.set_defaults(command=command)
     sub = commands.add_parser("demo", help="the main job on a small model and data made on the spot")
     sub.set_defaults(command=_demo)

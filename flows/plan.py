@@ -15,7 +15,12 @@ def print_plan(settings: SelectSettings) -> None:
     for name, value in (
         ("pool examples", f"{thousands(plan.examples)} distinct, about {plan.mean_tokens:.0f} tokens each (from a sample)"),
         ("target examples", thousands(plan.target_examples)),
-        ("warmup", "in the store" if plan.warmup_known else f"to train: {percent(settings.warmup.fraction)} of the pool, {settings.warmup.epochs} epochs"),
+        (
+            "warmup",
+            "in the store"
+            if plan.warmup_known
+            else f"to train: {percent(settings.warmup.fraction)} of the pool, {settings.warmup.epochs} epochs",
+        ),
         ("features", f"{thousands(plan.features)} = examples x {plan.checkpoints} checkpoints"),
         ("  in the store", thousands(plan.reused)),
         ("  to compute", thousands(plan.missing)),

@@ -9,7 +9,8 @@ Each stage is a flow of its own, with a page of its own in the Prefect UI. What 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from prefect import flow
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
@@ -29,7 +30,6 @@ from less_core.refs import (
     PreparedRef,
     RunRef,
 )
-
 from less_core.report.markdown import render_markdown, stage_rows
 from less_core.report.plots import data_uri, plot_scores
 from less_core.report.summary import StageCost
@@ -45,7 +45,7 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 # One model in one process: feature tasks wait for it, and more of them in memory would wait for nothing.
-ONE = ThreadPoolTaskRunner(max_workers=1)
+ONE: Any = ThreadPoolTaskRunner(max_workers=1)
 WINDOW = 32  # tasks submitted and not yet done
 
 
@@ -74,11 +74,17 @@ def prepare(config: SelectSettings) -> tuple[PreparedRef, StageCost]:
     pool = plan_pool(config, model, pools)
     shards: list[EncodedRef] = []
     for side in (target, pool):
-        shards += windowed(lambda number, side=side: encode_shard.submit(config, model, side, number), range(1, side.shards + 1))
+        shards += windowed(partial(encode_shard.submit, config, model, side), range(1, side.shards + 1))
     computed = sum(shard.examples for shard in shards if shard.computed)
     total, written = pool.examples + target.examples, sum(shard.bytes_written for shard in shards)
     cost = StageCost(
-        name="prepare", unit="examples", total=total, reused=total - computed, computed=computed, seconds=_since(started), bytes_written=written
+        name="prepare",
+        unit="examples",
+        total=total,
+        reused=total - computed,
+        computed=computed,
+        seconds=_since(started),
+        bytes_written=written,
     )
     return PreparedRef(model=model, pools=pools, pool=pool, target=target), cost
 
@@ -87,7 +93,9 @@ def prepare(config: SelectSettings) -> tuple[PreparedRef, StageCost]:
 def warmup(config: SelectSettings, model: ModelRef, examples: ExamplesRef) -> tuple[CheckpointsRef, StageCost]:
     """Get the checkpoints that gradients are taken at."""
     started = time.monotonic()
-    checkpoints = (import_checkpoints.submit(config, model) if config.warmup.checkpoints else warm_up.submit(config, model, examples)).result()
+    checkpoints = (
+        import_checkpoints.submit(config, model) if config.warmup.checkpoints else warm_up.submit(config, model, examples)
+    ).result()
     total = len(checkpoints.checkpoints)
     cost = StageCost(
         name="warmup",
@@ -119,7 +127,7 @@ def features(config: SelectSettings, model: ModelRef, examples: ExamplesRef, che
     progress = StageProgress(stage, len(work))
     shards: list[FeatureShardRef] = []
     with examples_bar(stage, sum(w.missing for w in work)):
-        for shard in windowed(lambda w: extract_features.submit(config, model, examples, w), work):
+        for shard in windowed(partial(extract_features.submit, config, model, examples), work):
             shards.append(shard)
             progress.step()
     ref = note_features(config, examples, checkpoints, shards)

@@ -39,7 +39,9 @@ def serve(host: str, port: int) -> None:
         prepare_demo()  # the form's defaults are to run as they are
     url = f"http://{host}:{port}/api"
     if _healthy(url):
-        raise ServerError(f"less-flow serve --port {port}", "a free port", "a Prefect server that runs there already", "Stop it or choose another port.")
+        raise ServerError(
+            f"less-flow serve --port {port}", "a free port", "a Prefect server that runs there already", "Stop it or choose another port."
+        )
     environment = os.environ | {"PREFECT_API_URL": url}
     children: list[subprocess.Popen[bytes]] = []
     signal.signal(signal.SIGTERM, _interrupt)
@@ -49,7 +51,9 @@ def serve(host: str, port: int) -> None:
         _prefect(["work-pool", "create", POOL, "--type", "process", "--overwrite"], environment)
         _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", PROJECT], environment)
         children.append(_start(["worker", "start", "--pool", POOL, "--name", "less-worker"], environment))
-        print(f"\nless-flow: UI on http://{host}:{port}/deployments - choose `select`, Run, Custom run. Ctrl-C ends everything.\n", flush=True)
+        print(
+            f"\nless-flow: UI on http://{host}:{port}/deployments - choose `select`, Run, Custom run. Ctrl-C ends everything.\n", flush=True
+        )
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
         raise ServerError("less-flow serve", "server and worker to run", "one of them ended", "See its last lines above.")

@@ -110,7 +110,7 @@ class WarmupSettings(Settings):
     checkpoints: list[str] = Field(
         [],
         title="Existing checkpoints",
-        description="Folders, oldest first, to use instead of training: of this project, of the Hugging Face Trainer or of the LESS scripts.",
+        description="Folders, oldest first, to use instead of training: ours, the Hugging Face Trainer's or the LESS scripts'.",
     )
 
 
@@ -120,7 +120,7 @@ class ProjectionSettings(Settings):
     kind: Literal["sketch", "rademacher", "fast-jl"] = Field(
         "sketch",
         title="Kind",
-        description="sketch: signed count-sketch, fast. rademacher: dense, as in the paper. fast-jl: dense, the CUDA library of the LESS scripts.",
+        description="sketch: signed count-sketch, fast. rademacher: dense, the paper. fast-jl: dense, by the LESS scripts' CUDA library.",
     )
     dim: int = Field(8192, ge=64, le=2**20, multiple_of=64, title="Dimension")
     seed: int = Field(0, ge=0, lt=2**31, title="Seed")

@@ -11,7 +11,7 @@ class LessError(Exception):
         self.where = where
         super().__init__(f"{where}: expected {expected}, got {got}. {do}")
 
-    def __reduce__(self) -> tuple:  # the four parts do not survive pickling through `args`
+    def __reduce__(self) -> tuple[object, ...]:  # the four parts do not survive pickling through `args`
         return (_restore, (type(self), self.where, str(self)))
 
 

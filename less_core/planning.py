@@ -105,11 +105,12 @@ def _known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array)
     """Return the folders of those checkpoints that are there already and are this project's own."""
     if settings.warmup.checkpoints:
         return [path for path in settings.warmup.checkpoints if is_checkpoint(path)]
-    chosen = draw(pa.table({"example_id": ids}), math.ceil(settings.warmup.fraction * len(ids)), purpose="warmup", seed=settings.warmup.seed)
+    chosen = draw(
+        pa.table({"example_id": ids}), math.ceil(settings.warmup.fraction * len(ids)), purpose="warmup", seed=settings.warmup.seed
+    )
     store = store_of(settings)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
     record = store.warmup_record(address)
     if not exists(record):
         return []
     return [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
-

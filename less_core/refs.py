@@ -7,6 +7,8 @@ from less_core.storage.layout import Side
 
 
 class Ref(BaseModel):
+    """Base of all refs: frozen."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

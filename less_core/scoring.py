@@ -70,7 +70,9 @@ def target_vectors(target: TargetRows, features: Sequence[Mapping[str, tuple[Ten
     rows = [(e, subtasks.index(s)) for e, s, ok in zip(target.example_ids, target.subtasks, usable, strict=True) if ok]
     subtask_of = torch.tensor([subtask for _, subtask in rows])
     vectors = [
-        subtask_vectors(torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows]), subtask_of, len(subtasks), fidelity)
+        subtask_vectors(
+            torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows]), subtask_of, len(subtasks), fidelity
+        )
         for at in features
     ]
     return TargetVectors(target.name, subtasks, len(rows), left_out, vectors)

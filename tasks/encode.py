@@ -20,7 +20,7 @@ from less_core.storage.layout import Side, store_of
 from tasks.stage_task import cached, stage_task
 
 
-@stage_task(task_run_name="encode {examples.side} · shard {number}/{examples.shards}")
+@stage_task("encode {examples.side} · shard {number}/{examples.shards}")
 def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, number: int) -> EncodedRef:
     """Encode the examples of shard `number`, counted from 1, unless the store has it whole."""
     index = read_run_index(examples.path, number - 1)

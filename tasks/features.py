@@ -29,7 +29,7 @@ def gradient_of(settings: SelectSettings, side: Side) -> Gradient:
     return settings.features.gradient if side == "pool" else "sgd"
 
 
-@stage_task(task_run_name="plan {examples.side} features")
+@stage_task("plan {examples.side} features")
 def plan_features(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, checkpoints: CheckpointsRef) -> list[FeatureWork]:
     """Find for every shard at every checkpoint which files of the store hold its examples, and how many are missing."""
     work = []
@@ -56,7 +56,7 @@ def plan_features(settings: SelectSettings, model: ModelRef, examples: ExamplesR
     return work
 
 
-@stage_task(task_run_name="{work.side} features ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}")
+@stage_task("{work.side} features ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}")
 def extract_features(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, work: FeatureWork) -> FeatureShardRef:
     """Compute the features of a shard's examples that no whole file of the store holds."""
     started = time.monotonic()
@@ -82,7 +82,14 @@ def extract_features(settings: SelectSettings, model: ModelRef, examples: Exampl
     path = store_of(settings).feature_shard(work.fingerprint, fingerprint_ids(features.example_ids))
     write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
     seconds, tokens = time.monotonic() - started, sum(features.num_tokens)
-    logger.info("shard %d/%d: %d examples, %.1f examples/s, %.0f tokens/s", work.shard, work.of, len(encoded), len(encoded) / seconds, tokens / seconds)
+    logger.info(
+        "shard %d/%d: %d examples, %.1f examples/s, %.0f tokens/s",
+        work.shard,
+        work.of,
+        len(encoded),
+        len(encoded) / seconds,
+        tokens / seconds,
+    )
     return ref.model_copy(update={"files": sorted([*files, path]), "tokens": tokens, "seconds": seconds, "bytes_written": size_of(path)})
 
 
@@ -106,8 +113,10 @@ def _batch_tokens(settings: SelectSettings, model: ModelRef) -> int:
     return settings.execution.batch_tokens or (16384 if model.device == "cuda" else 2048)
 
 
-@stage_task(task_run_name="note {examples.side} features")
-def note_features(settings: SelectSettings, examples: ExamplesRef, checkpoints: CheckpointsRef, shards: list[FeatureShardRef]) -> FeaturesRef:
+@stage_task("note {examples.side} features")
+def note_features(
+    settings: SelectSettings, examples: ExamplesRef, checkpoints: CheckpointsRef, shards: list[FeatureShardRef]
+) -> FeaturesRef:
     """Write down which files hold the features of each shard at each checkpoint."""
     manifest: dict[str, list[Any]] = {c.fingerprint: [[] for _ in range(examples.shards)] for c in checkpoints.checkpoints}
     by_name: dict[str, CheckpointRef] = {c.name: c for c in checkpoints.checkpoints}

@@ -23,7 +23,7 @@ from tasks.stage_task import stage_task
 logger = logging.getLogger(__name__)
 
 
-@stage_task(task_run_name="score {examples.examples} examples")
+@stage_task("score {examples.examples} examples")
 def score_examples(
     settings: SelectSettings,
     model: ModelRef,
@@ -42,7 +42,8 @@ def score_examples(
     counts: dict[str, Counter[str]] = {pool.name: Counter() for pool in settings.pools}
     with ExitStack() as files:
         writers = [
-            files.enter_context(parquet_writer(run.scores(t.name), score_schema(t.subtasks if columns else ()), compression="zstd")) for t in targets_
+            files.enter_context(parquet_writer(run.scores(t.name), score_schema(t.subtasks if columns else ()), compression="zstd"))
+            for t in targets_
         ]
         for number, index in enumerate(iterate_run_index(examples.path)):
             ids = index["example_id"].combine_chunks()
@@ -52,24 +53,32 @@ def score_examples(
             start = 0
             for target, writer in zip(targets_, writers, strict=True):
                 stop = start + len(target.subtasks)
-                table = score_table(index, tokens["num_tokens"], shard.status, shard.scores[:, start:stop], target.subtasks, columns=columns)
+                table = score_table(
+                    index, tokens["num_tokens"], shard.status, shard.scores[:, start:stop], target.subtasks, columns=columns
+                )
                 writer.write_table(table, row_group_size=max(1, table.num_rows))
                 start = stop
-            for pool, n, cut, status in zip(index["pool"].to_pylist(), tokens["num_tokens"].to_pylist(), tokens["truncated"].to_pylist(), shard.status, strict=True):
+            for pool, n, cut, status in zip(
+                index["pool"].to_pylist(), tokens["num_tokens"].to_pylist(), tokens["truncated"].to_pylist(), shard.status, strict=True
+            ):
                 counts[pool].update({"tokens": n, "truncated": int(cut), status: 1})
     return InfluenceRef(
         scores=[
-            ScoresRef(target=t.name, path=run.scores(t.name), examples=t.examples, subtasks=t.subtasks, left_out=t.left_out) for t in targets_
+            ScoresRef(target=t.name, path=run.scores(t.name), examples=t.examples, subtasks=t.subtasks, left_out=t.left_out)
+            for t in targets_
         ],
         pools=[
-            PoolFlags(name=name, tokens=c["tokens"], truncated=c["truncated"], no_label=c[NO_LABEL], nonfinite=c[NONFINITE]) for name, c in counts.items()
+            PoolFlags(name=name, tokens=c["tokens"], truncated=c["truncated"], no_label=c[NO_LABEL], nonfinite=c[NONFINITE])
+            for name, c in counts.items()
         ],
         examples=examples.examples,
         bytes_written=sum(size_of(run.scores(t.name)) for t in targets_),
     )
 
 
-def _target_vectors(settings: SelectSettings, targets: ExamplesRef, checkpoints: CheckpointsRef, features: FeaturesRef) -> list[TargetVectors]:
+def _target_vectors(
+    settings: SelectSettings, targets: ExamplesRef, checkpoints: CheckpointsRef, features: FeaturesRef
+) -> list[TargetVectors]:
     rows: dict[str, list[tuple[int, str, str]]] = {target.name: [] for target in settings.targets}
     for index in iterate_run_index(targets.path):
         for row in index.to_pylist():

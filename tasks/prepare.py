@@ -15,13 +15,13 @@ from less_core.storage.parquet import parquet_writer, read_columns
 from tasks.stage_task import stage_task
 
 
-@stage_task(task_run_name="model")
+@stage_task("model")
 def find_model(settings: SelectSettings) -> ModelRef:
     """Find the model and look at it."""
     return inspect_model(settings)
 
 
-@stage_task(task_run_name="read pool {pool.name}")
+@stage_task("read pool {pool.name}")
 def read_pool(settings: SelectSettings, pool: PoolSettings) -> PoolRef:
     """Read a pool once: every row's example id and place, bad rows refused or counted."""
     index = index_pool(pool.name, open_pool(settings, pool.name), pool.format, skip_bad_rows=pool.on_bad_row == "skip")
@@ -31,7 +31,7 @@ def read_pool(settings: SelectSettings, pool: PoolSettings) -> PoolRef:
     return PoolRef(name=pool.name, path=path, rows=index.rows, skipped=index.skipped, bad_rows=index.bad_rows)
 
 
-@stage_task(task_run_name="plan pool shards")
+@stage_task("plan pool shards")
 def plan_pool(settings: SelectSettings, model: ModelRef, pools: list[PoolRef]) -> ExamplesRef:
     """Put the pools together, each distinct example once, and find for each its shard in the store or a new one."""
     tables = [read_columns(pool.path, SCHEMA.names) for pool in pools]
@@ -44,7 +44,7 @@ def plan_pool(settings: SelectSettings, model: ModelRef, pools: list[PoolRef]) -
     return _plan(settings, model, "pool", pa.concat_tables(drawn), counts)
 
 
-@stage_task(task_run_name="read targets")
+@stage_task("read targets")
 def plan_targets(settings: SelectSettings, model: ModelRef) -> ExamplesRef:
     """Read every target and find a shard for each of its examples. A row's pool is its target, its source its subtask."""
     rows = []

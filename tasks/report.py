@@ -33,7 +33,7 @@ SHOWN = 10  # examples from the top and from the bottom
 PACKAGES = ("less-flow", "torch", "transformers", "peft", "prefect", "pyarrow")
 
 
-@stage_task(task_run_name="summarise")
+@stage_task("summarise")
 def summarise(
     settings: SelectSettings,
     model: ModelRef,
@@ -68,7 +68,7 @@ def summarise(
     )
 
 
-@stage_task(task_run_name="write report")
+@stage_task("write report")
 def write_report(settings: SelectSettings, summary: RunSummary, selections: list[SelectionRef]) -> RunRef:
     """Write report.html and run.json."""
     run = run_of(settings)

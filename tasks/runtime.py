@@ -34,7 +34,9 @@ class Runtime:
             lora_model = self._load(model)
             state = read_checkpoint(checkpoint.folder)
             set_adapter(checkpoint.folder, lora_model, state.adapter)
-            projection = make_projection(settings.projection.kind, settings.projection.dim, projection_seed(settings, checkpoint.fingerprint), lora_model.device)
+            projection = make_projection(
+                settings.projection.kind, settings.projection.dim, projection_seed(settings, checkpoint.fingerprint), lora_model.device
+            )
             self._extractor = FeatureExtractor(
                 lora_model, gradient=gradient, fidelity=settings.fidelity, adam=state.adam, projection=projection
             )

@@ -14,7 +14,7 @@ from less_core.storage.scores import iterate_scores
 from tasks.stage_task import stage_task
 
 
-@stage_task(task_run_name="select")
+@stage_task("select")
 def select_examples(settings: SelectSettings, examples: ExamplesRef, influence: InfluenceRef) -> list[SelectionRef]:
     """Rank each target's scores within the budget and write the chosen rows, best first; with several targets a merged file too."""
     budget = make_budget(settings.selection.by, settings.selection.amount, examples.examples)

@@ -34,7 +34,7 @@ from tasks.stage_task import cached, stage_task
 logger = logging.getLogger(__name__)
 
 
-@stage_task(task_run_name="warmup")
+@stage_task("warmup")
 def warm_up(settings: SelectSettings, model: ModelRef, examples: ExamplesRef) -> CheckpointsRef:
     """Train the warmup on a part of the pool drawn by content, or go on with it, unless the store has its checkpoints."""
     store = store_of(settings)
@@ -50,7 +50,13 @@ def warm_up(settings: SelectSettings, model: ModelRef, examples: ExamplesRef) ->
     def keep(epoch: int, checkpoint: Checkpoint) -> None:
         write_checkpoint(store.checkpoint(address, checkpoint.step), checkpoint)
         steps.append(checkpoint.step)
-        logger.info("warmup epoch %d of %d: step %d, mean learning rate %.2e", epoch, settings.warmup.epochs, checkpoint.step, checkpoint.learning_rate)
+        logger.info(
+            "warmup epoch %d of %d: step %d, mean learning rate %.2e",
+            epoch,
+            settings.warmup.epochs,
+            checkpoint.step,
+            checkpoint.learning_rate,
+        )
 
     work = _work_folder(store, address)
     lora_model = _new_model(model, settings.warmup.seed)
@@ -62,7 +68,7 @@ def warm_up(settings: SelectSettings, model: ModelRef, examples: ExamplesRef) ->
     return _refs(folders, computed=len(steps))
 
 
-@stage_task(task_run_name="import checkpoints")
+@stage_task("import checkpoints")
 def import_checkpoints(settings: SelectSettings, model: ModelRef) -> CheckpointsRef:
     """Take checkpoints that were made before, checked against the model; those of other tools are converted into the store."""
     lora_model = _new_model(model, 0)

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 from prefect.states import State
+from samples import WORDS, conversation, write_jsonl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
-
-from samples import WORDS, conversation, write_jsonl
 
 from less_core.config import SelectSettings, parse_settings
 from less_core.refs import CheckpointsRef, FeatureShardRef, InfluenceRef, ModelRef, SelectionRef

@@ -10,7 +10,31 @@ import torch
 
 from less_core.data.encoding import EncodedExample
 
-WORDS = "red blue green dog cat bird runs jumps sleeps one two three plus minus equals apple pear plum is not the a of".split()
+WORDS = [
+    "red",
+    "blue",
+    "green",
+    "dog",
+    "cat",
+    "bird",
+    "runs",
+    "jumps",
+    "sleeps",
+    "one",
+    "two",
+    "three",
+    "plus",
+    "minus",
+    "equals",
+    "apple",
+    "pear",
+    "plum",
+    "is",
+    "not",
+    "the",
+    "a",
+    "of",
+]
 
 
 def conversation(seed: int) -> dict[str, Any]:

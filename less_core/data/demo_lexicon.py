@@ -152,6 +152,8 @@ ANSWERS: dict[str, tuple[str, ...]] = {
 
 
 class Person(NamedTuple):
+    """Who acts in a sentence."""
+
     first: str
     last: str
     pronoun: str
@@ -334,6 +336,8 @@ TARGET_STORIES = (
 
 
 class Aspect(NamedTuple):
+    """What a review can praise or blame."""
+
     noun: str
     good: str
     bad: str
@@ -380,11 +384,15 @@ REVIEWS: dict[str, tuple[Aspect, ...]] = {
 
 
 class Phrase(NamedTuple):
+    """English with its French."""
+
     english: str
     french: str
 
 
 class Predicate(NamedTuple):
+    """A verb with what it takes."""
+
     english: str
     french: str
     verb: str
@@ -507,6 +515,8 @@ WORDS: dict[str, tuple[str, ...]] = {
 
 
 class Matter(NamedTuple):
+    """What an email is about."""
+
     about: str
     subject: str
     request: str
@@ -552,6 +562,8 @@ MATTERS = (
 
 
 class Country(NamedTuple):
+    """A country and its facts."""
+
     country: str
     capital: str
     continent: str

@@ -1,8 +1,8 @@
 """From a conversation to token ids and the mask of those that carry a label: the assistant's.
 
-A chat template that marks the assistant's tokens itself (``{% generation %}``) is believed. Else text is rendered whole, tokenised
-once, and labels are found by character offsets: a prefix tokenised by itself can end in the middle of a token of the whole. What a template adds to end an assistant turn carries a label, as
-in the LESS scripts.
+A chat template that marks the assistant's tokens itself (``{% generation %}``) is believed. Else text is rendered whole,
+tokenised once, and labels are found by character offsets: a prefix tokenised by itself can end in the middle of a token of the
+whole. What a template adds to end an assistant turn carries a label, as in the LESS scripts.
 """
 
 import re

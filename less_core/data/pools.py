@@ -92,7 +92,6 @@ class JsonLines:
         self.where = path
         # A remote file is fetched once: rows are read again at random.
         self._local = fsspec.open_local(f"filecache::{path}") if "://" in path else path
-        self._file = open(self._local, "rb")
 
     def rows(self) -> Iterator[Row]:
         offset = 0
@@ -104,8 +103,9 @@ class JsonLines:
                 offset += len(line)
 
     def read(self, offset: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.readline().rstrip(b"\r\n")
+        with open(self._local, "rb") as file:
+            file.seek(offset)
+            return file.readline().rstrip(b"\r\n")
 
 
 class TableRows:

@@ -26,7 +26,9 @@ def lora_parameters(model: PeftModel) -> dict[str, torch.nn.Parameter]:
     """
     config = model.peft_config["default"]
     if config.modules_to_save or config.use_dora or config.bias != "none":
-        raise ConfigError("the adapter", "plain LoRA matrices", "trained biases, whole modules or DoRA", "Train the warmup with plain LoRA.")
+        raise ConfigError(
+            "the adapter", "plain LoRA matrices", "trained biases, whole modules or DoRA", "Train the warmup with plain LoRA."
+        )
     return {canonical_name(name): p for name, p in model.named_parameters() if ".lora_A." in name or ".lora_B." in name}
 
 

@@ -45,7 +45,9 @@ def lora_slots(model: PeftModel) -> list[Slot]:
     for name, module in model.named_modules():
         if name.endswith((".lora_A.default", ".lora_B.default")):
             if not isinstance(module, nn.Linear):
-                raise ConfigError("model.lora.target_modules", "linear layers", f"{name} ({type(module).__name__})", "Leave this module out.")
+                raise ConfigError(
+                    "model.lora.target_modules", "linear layers", f"{name} ({type(module).__name__})", "Leave this module out."
+                )
             modules[canonical_name(name + ".weight")] = module
     slots, start = [], 0
     for name in sorted(modules):
@@ -104,7 +106,9 @@ class PerExampleGradients:
         """
         training = [name for name, module in self.model.named_modules() if module.training]
         if training:
-            raise ConfigError("features", "a model in evaluation mode, without dropout", f"{training[0] or 'the model'} in training mode", "Call eval().")
+            raise ConfigError(
+                "features", "a model in evaluation mode, without dropout", f"{training[0] or 'the model'} in training mode", "Call eval()."
+            )
         seen: set[str] = set()
         space = torch.empty(len(input_ids) * self.largest, device=input_ids.device)
 
@@ -113,7 +117,9 @@ class PerExampleGradients:
                 x = inputs[0].detach()
                 if x.dim() != 3 or len(x) != len(input_ids) or slot.name in seen:
                     got = f"{slot.name} with input {list(x.shape)}" + (", called twice" if slot.name in seen else "")
-                    raise ConfigError("model.lora.target_modules", "modules called once on [batch, length, width]", got, "Leave this module out.")
+                    raise ConfigError(
+                        "model.lora.target_modules", "modules called once on [batch, length, width]", got, "Leave this module out."
+                    )
                 seen.add(slot.name)
 
                 def output_hook(g: Tensor) -> None:

@@ -50,7 +50,9 @@ def _trainer_state(folder: Path) -> dict[str, Any]:
         int(state["global_step"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         got = f"{type(error).__name__}: {error}"
-        raise ConfigError(str(path), "the Trainer's state with global_step", got, "Name a folder checkpoint-N that the Trainer saved.") from None
+        raise ConfigError(
+            str(path), "the Trainer's state with global_step", got, "Name a folder checkpoint-N that the Trainer saved."
+        ) from None
     return state
 
 
@@ -58,7 +60,9 @@ def _mean_learning_rate(folder: Path, state: Mapping[str, Any], after_step: int,
     entries = [e for e in state.get("log_history", []) if "learning_rate" in e and after_step < e.get("step", 0) <= step]
     if not entries:
         where = str(folder / "trainer_state.json")
-        raise ConfigError(where, f"learning rates logged from step {after_step + 1} to {step}", "none", "Train with logging_steps of an epoch or less.")
+        raise ConfigError(
+            where, f"learning rates logged from step {after_step + 1} to {step}", "none", "Train with logging_steps of an epoch or less."
+        )
     return float(sum(e["learning_rate"] for e in entries) / len(entries))
 
 
@@ -71,7 +75,9 @@ def _adapter_config(folder: Path, model: PeftModel) -> dict[str, Any]:
     ours = model.peft_config["default"]
     for key, mine in (("r", ours.r), ("lora_alpha", ours.lora_alpha)):
         if config.get(key) != mine:
-            raise ConfigError(str(path), f"{key} = {mine} as in model.lora", repr(config.get(key)), "Set model.lora as the adapter was trained.")
+            raise ConfigError(
+                str(path), f"{key} = {mine} as in model.lora", repr(config.get(key)), "Set model.lora as the adapter was trained."
+            )
     return config
 
 
@@ -88,7 +94,9 @@ def _load_pickle_safely(path: Path, expected: str) -> dict[str, Any]:
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a hostile or torn file provokes
         got = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-        raise ConfigError(str(path), "a file of plain tensors", got, "Files that run code when loaded are refused; save tensors only.") from None
+        raise ConfigError(
+            str(path), "a file of plain tensors", got, "Files that run code when loaded are refused; save tensors only."
+        ) from None
     return loaded
 
 
@@ -97,12 +105,16 @@ def _adam_state(folder: Path, model: PeftModel, step: int) -> AdamState:
     path = folder / ("optimizer.bin" if by_name else "optimizer.pt")
     saved = _load_pickle_safely(path, "optimizer.bin or optimizer.pt")
     if not isinstance(saved, dict) or not isinstance(saved.get("state"), dict):
-        raise ConfigError(str(path), "an optimizer state with `state`", f"{type(saved).__name__}", "Save the optimizer with the checkpoint.")
+        raise ConfigError(
+            str(path), "an optimizer state with `state`", f"{type(saved).__name__}", "Save the optimizer with the checkpoint."
+        )
     groups = saved.get("param_groups") or [{}]
     state = saved["state"] if by_name else _named(path, model, saved["state"], groups)
     moments: list[dict[str, Tensor]] = []
     for key in ("exp_avg", "exp_avg_sq"):
-        tensors = {canonical_name(name): s[key].float() for name, s in state.items() if isinstance(s, Mapping) and isinstance(s.get(key), Tensor)}
+        tensors = {
+            canonical_name(name): s[key].float() for name, s in state.items() if isinstance(s, Mapping) and isinstance(s.get(key), Tensor)
+        }
         check_match(str(path), model, tensors, f"{key} of Adam")
         moments.append(tensors)
     beta1, beta2 = groups[0].get("betas", BETAS)
@@ -114,5 +126,7 @@ def _named(path: Path, model: PeftModel, state: Mapping[int, Any], groups: list[
     names = list(lora_parameters(model))
     numbers = [number for group in groups for number in group.get("params", [])]
     if len(numbers) != len(names):
-        raise ConfigError(str(path), f"moments of {len(names)} parameters", f"{len(numbers)}", "Use a checkpoint of this model and model.lora.")
+        raise ConfigError(
+            str(path), f"moments of {len(names)} parameters", f"{len(numbers)}", "Use a checkpoint of this model and model.lora."
+        )
     return {name: state.get(number, {}) for name, number in zip(names, numbers, strict=True)}

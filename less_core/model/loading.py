@@ -31,10 +31,12 @@ def model_folder(path: str) -> Path:
             folder = Path(snapshot_download(path, allow_patterns=[WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt"]))
         except Exception as error:  # the hub client raises many kinds; the user needs the name and the reason
             got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise ConfigError("model.path", f"{path!r} as a folder or on the hub", got, "Check the name, the network and your token.") from error
+            raise ConfigError(
+                "model.path", f"{path!r} as a folder or on the hub", got, "Check the name, the network and your token."
+            ) from error
     if not (folder / ARCHITECTURE).is_file() or not any(folder.glob(WEIGHTS)):
-        got = sorted(p.name for p in folder.iterdir())[:8]
-        raise ConfigError("model.path", f"config.json and {WEIGHTS} in {folder}", str(got), "Save the model with save_pretrained.")
+        found = sorted(p.name for p in folder.iterdir())[:8]
+        raise ConfigError("model.path", f"config.json and {WEIGHTS} in {folder}", str(found), "Save the model with save_pretrained.")
     return folder
 
 

@@ -88,7 +88,14 @@ class _EpochEnd(TrainerCallback):
         self._rates.append(float(optimizer.param_groups[0]["lr"]))
 
     def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, *, model: PeftModel, optimizer: Optimizer, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: PeftModel,
+        optimizer: Optimizer,
+        **kwargs: Any,
     ) -> None:
         checkpoint = Checkpoint(
             step=state.global_step,

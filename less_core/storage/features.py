@@ -53,7 +53,9 @@ def write_feature_shard(path: str, features: Features, *, fingerprint: str, dtyp
     }
     table = pa.table(columns).replace_schema_metadata({"less": json.dumps(metadata)})
     # Features are noise to a compressor and to a dictionary.
-    with parquet_writer(path, table.schema, compression="none", use_dictionary=["status"], write_statistics=False, data_page_size=1 << 20) as writer:
+    with parquet_writer(
+        path, table.schema, compression="none", use_dictionary=["status"], write_statistics=False, data_page_size=1 << 20
+    ) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP)
 
 
@@ -86,7 +88,9 @@ def verify_feature_shard(path: str, fingerprint: str) -> pa.ChunkedArray:
         _form(path, file.schema_arrow)
         found = json.loads(file.schema_arrow.metadata[b"less"])["fingerprint"]
         if found != fingerprint:
-            raise CorruptArtifactError(path, f"features of fingerprint {fingerprint}", found, "Run again: the shard is set aside and made anew.")
+            raise CorruptArtifactError(
+                path, f"features of fingerprint {fingerprint}", found, "Run again: the shard is set aside and made anew."
+            )
         for group in range(file.num_row_groups):
             file.read_row_group(group)
     return read_columns(path, ["example_id"])["example_id"]
@@ -99,13 +103,17 @@ def _form(path: str, schema: pa.Schema) -> tuple[str, int]:
         if metadata["version"] != VERSION or schema.field("features").type != pa.binary(dim * DTYPES[dtype][0].itemsize):
             raise ValueError(f"version {metadata['version']}, features of {schema.field('features').type}")
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptArtifactError(path, "a shard of features", f"{error!r}"[:200], "Run again: the file is set aside and made anew.") from None
+        raise CorruptArtifactError(
+            path, "a shard of features", f"{error!r}"[:200], "Run again: the file is set aside and made anew."
+        ) from None
     return dtype, dim
 
 
 def _tensor(column: pa.ChunkedArray, dtype: str, dim: int) -> Tensor:
     pieces = []
     for chunk in column.chunks:
-        values = np.frombuffer(chunk.buffers()[1], dtype=DTYPES[dtype][0], count=len(chunk) * dim, offset=chunk.offset * chunk.type.byte_width)
+        values = np.frombuffer(
+            chunk.buffers()[1], dtype=DTYPES[dtype][0], count=len(chunk) * dim, offset=chunk.offset * chunk.type.byte_width
+        )
         pieces.append(torch.from_numpy(values).view(len(chunk), dim))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

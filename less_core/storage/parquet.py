@@ -56,7 +56,10 @@ def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
         missing = set(columns) - set(file.schema_arrow.names)
         if missing:
             raise CorruptArtifactError(path, f"columns {sorted(columns)}", f"{file.schema_arrow.names}", _DO)
-        return file.read(columns=list(columns))
+        table = file.read(columns=list(columns))
+        if table.num_rows != file.metadata.num_rows:  # a column that the footer misplaces is read as empty
+            raise CorruptArtifactError(path, f"{file.metadata.num_rows} rows", f"{table.num_rows}", _DO)
+        return table
 
 
 def _check_footer(path: str, file: pq.ParquetFile) -> None:

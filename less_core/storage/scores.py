@@ -32,7 +32,9 @@ def score_schema(subtasks: Sequence[str]) -> pa.Schema:
     return schema
 
 
-def score_table(index: pa.Table, num_tokens: pa.Array, status: Sequence[str], scores: Tensor, subtasks: Sequence[str], *, columns: bool) -> pa.Table:
+def score_table(
+    index: pa.Table, num_tokens: pa.Array, status: Sequence[str], scores: Tensor, subtasks: Sequence[str], *, columns: bool
+) -> pa.Table:
     """Return the rows of a scores file for one shard.
 
     Args:

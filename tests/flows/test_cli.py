@@ -66,7 +66,9 @@ def test_killed_run_goes_on_with_what_it_had_and_ends_the_same(make_settings, ru
         (["features.projection.kind=fast-jl", "features.projection.dim=512"], "fast-jl"),
     ],
 )
-def test_wrong_input_ends_with_one_sentence_and_exit_code_2(make_settings, prefect_server, tmp_path, overrides: list[str], said: str) -> None:
+def test_wrong_input_ends_with_one_sentence_and_exit_code_2(
+    make_settings, prefect_server, tmp_path, overrides: list[str], said: str
+) -> None:
     config = write_config(make_settings(), tmp_path / "c.yaml")
     arguments = [part for override in overrides for part in ("--set", override)]
     done = subprocess.run(command("run", str(config), *arguments), env=environment(prefect_server), capture_output=True, text=True)

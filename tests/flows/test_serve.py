@@ -82,7 +82,9 @@ def page() -> Iterator[Page]:
 
 
 def runs(base: str) -> list[dict[str, Any]]:
-    found = httpx.post(f"{base}/api/flow_runs/filter", json={"flows": {"name": {"any_": ["select-data"]}}, "sort": "EXPECTED_START_TIME_DESC"}).json()
+    found = httpx.post(
+        f"{base}/api/flow_runs/filter", json={"flows": {"name": {"any_": ["select-data"]}}, "sort": "EXPECTED_START_TIME_DESC"}
+    ).json()
     return [run for run in found if not run["auto_scheduled"]]
 
 

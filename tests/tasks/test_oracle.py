@@ -65,7 +65,7 @@ def oracle(settings, model_ref, checkpoints) -> dict[str, float]:
     target = read_target("t", open_target(settings, "t"))
     model = add_lora(load_base_model(Path(model_ref.folder), torch.float32, torch.device("cpu")), settings.model.lora).eval()
     total_rate = sum(c.learning_rate for c in checkpoints.checkpoints)
-    by_subtask = {e.example_id: {s: 0.0 for s in target.subtasks} for e in pool}
+    by_subtask = {e.example_id: dict.fromkeys(target.subtasks, 0.0) for e in pool}
     for checkpoint in checkpoints.checkpoints:
         state = read_checkpoint(checkpoint.folder)
         set_adapter("test", model, state.adapter)

@@ -14,7 +14,11 @@ from less_core.model.adapter import lora_parameters
 from less_core.model.gradients import IGNORE, PerExampleGradients, Slot
 from less_core.model.loading import add_lora
 
-MODULES = {"llama": ["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"], "grouped-query": ["q_proj", "v_proj"], "gpt2": ["c_attn", "c_proj"]}
+MODULES = {
+    "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"],
+    "grouped-query": ["q_proj", "v_proj"],
+    "gpt2": ["c_attn", "c_proj"],
+}
 
 
 def make(name: str, base_models: dict[str, Callable[[], PreTrainedModel]]) -> PeftModel:

@@ -58,7 +58,11 @@ def test_import_takes_weights_moments_and_rates(trained, kind: str) -> None:
     model, folder = trained
     expected = {name: p.detach().clone() for name, p in lora_parameters(model).items()}
     moments = list(torch.load(folder / "optimizer.pt", weights_only=True)["state"].values())
-    rates = {e["step"]: e["learning_rate"] for e in json.loads((folder / "trainer_state.json").read_text())["log_history"] if "learning_rate" in e}
+    rates = {
+        e["step"]: e["learning_rate"]
+        for e in json.loads((folder / "trainer_state.json").read_text())["log_history"]
+        if "learning_rate" in e
+    }
     if kind == "less":
         to_less(folder, model)
     checkpoint = import_checkpoint(folder, model, after_step=2)
@@ -100,7 +104,7 @@ def test_import_names_the_file_that_is_missing(trained, missing: str) -> None:
 def test_import_refuses_an_adapter_of_another_rank(trained, base_models) -> None:
     _, folder = trained
     other = add_lora(base_models["llama"](), LORA.model_copy(update={"rank": 3}))
-    with pytest.raises(ConfigError, match="r = 3 as in model.lora, got 2"):
+    with pytest.raises(ConfigError, match=r"r = 3 as in model\.lora, got 2"):
         import_checkpoint(folder, other, after_step=0)
 
 

@@ -94,3 +94,28 @@ def test_parquet_reader_lets_faults_of_the_system_through(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="Input/output error") as caught, parquet_reader(str(tmp_path / "a.parquet")):
         raise OSError(errno.EIO, "Input/output error")
     assert not isinstance(caught.value, CorruptArtifactError)
+
+
+def test_parquet_footer_with_any_flipped_bit_is_detected_or_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    ids = [f"id{i:03d}" for i in range(300)]
+    table = pa.table({"id": ids, "score": pa.array(range(300), pa.float32())}).replace_schema_metadata({"less": '{"dim": 64}'})
+    write(str(path), table)
+    content = path.read_bytes()
+    footer = range(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), len(content))
+    detected = 0
+    for place in footer:
+        for bit in range(8):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            try:
+                alone = read_columns(str(path), ["id"])["id"].to_pylist()
+                with parquet_reader(str(path)) as file:
+                    groups = [file.read_row_group(group) for group in range(file.num_row_groups)]
+                    metadata = file.schema_arrow.metadata
+            except CorruptArtifactError:
+                detected += 1
+            else:
+                assert alone == ids, (place, bit)
+                assert pa.concat_tables(groups).to_pylist() == table.to_pylist(), (place, bit)
+                assert metadata == table.schema.metadata, (place, bit)
+    assert detected > len(footer)

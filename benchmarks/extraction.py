@@ -73,7 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dim", type=int, default=8192)
     parser.add_argument("--lengths", default="64,128,256", help="tokens, in turn; two thirds of them prompt")
     parser.add_argument("--examples", type=int, default=48)
-    parser.add_argument("--batch-tokens", type=int, default=2048)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--modules", default="q_proj,k_proj,v_proj,o_proj")
     parser.add_argument("--memory-only", action="store_true", help=argparse.SUPPRESS)

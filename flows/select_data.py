@@ -69,23 +69,15 @@ def prepare(config: SelectSettings) -> tuple[PreparedRef, StageCost]:
     """Look at the model and the data, and encode the examples that the store has not."""
     started = time.monotonic()
     model = find_model(config)
+    target = plan_targets(config, model)  # before the pools: they may take long to read, and a fault here is seen at once
     pools = [read_pool(config, pool) for pool in config.pools]
-    target = plan_targets(config, model)
     pool = plan_pool(config, model, pools)
     shards: list[EncodedRef] = []
     for side in (target, pool):
         shards += windowed(partial(encode_shard.submit, config, model, side), range(1, side.shards + 1))
     computed = sum(shard.examples for shard in shards if shard.computed)
     total, written = pool.examples + target.examples, sum(shard.bytes_written for shard in shards)
-    cost = StageCost(
-        name="prepare",
-        unit="examples",
-        total=total,
-        reused=total - computed,
-        computed=computed,
-        seconds=_since(started),
-        bytes_written=written,
-    )
+    cost = _cost("prepare", "examples", total, computed, started, written)
     return PreparedRef(model=model, pools=pools, pool=pool, target=target), cost
 
 
@@ -97,16 +89,7 @@ def warmup(config: SelectSettings, model: ModelRef, examples: ExamplesRef) -> tu
         import_checkpoints.submit(config, model) if config.warmup.checkpoints else warm_up.submit(config, model, examples)
     ).result()
     total = len(checkpoints.checkpoints)
-    cost = StageCost(
-        name="warmup",
-        unit="checkpoints",
-        total=total,
-        reused=total - checkpoints.computed,
-        computed=checkpoints.computed,
-        seconds=_since(started),
-        bytes_written=0,
-    )
-    return checkpoints, cost
+    return checkpoints, _cost("warmup", "checkpoints", total, checkpoints.computed, started)
 
 
 @flow(name="features", flow_run_name="{examples.side} features", task_runner=ONE, persist_result=False)
@@ -131,16 +114,7 @@ def features(config: SelectSettings, model: ModelRef, examples: ExamplesRef, che
             shards.append(shard)
             progress.step()
     ref = note_features(config, examples, checkpoints, shards)
-    cost = StageCost(
-        name=stage,
-        unit="features",
-        total=ref.computed + ref.reused,
-        reused=ref.reused,
-        computed=ref.computed,
-        seconds=_since(started),
-        bytes_written=ref.bytes_written,
-    )
-    return ref, cost
+    return ref, _cost(stage, "features", ref.computed + ref.reused, ref.computed, started, ref.bytes_written)
 
 
 @flow(name="influence", flow_run_name="influence", persist_result=False)
@@ -150,16 +124,7 @@ def influence(
     """Score every example for every target."""
     started = time.monotonic()
     ref = score_examples(config, prepared.model, prepared.pool, prepared.target, checkpoints, pool_features, target_features)
-    cost = StageCost(
-        name="influence",
-        unit="examples",
-        total=ref.examples,
-        reused=0,
-        computed=ref.examples,
-        seconds=_since(started),
-        bytes_written=ref.bytes_written,
-    )
-    return ref, cost
+    return ref, _cost("influence", "examples", ref.examples, ref.examples, started, ref.bytes_written)
 
 
 @flow(name="selection and report", flow_run_name="selection and report", persist_result=False)
@@ -170,9 +135,7 @@ def select_and_report(
     started = time.monotonic()
     selections = select_examples(config, prepared.pool, scores)
     selected = sum(selection.selected for selection in selections)
-    cost = StageCost(
-        name="selection", unit="examples", total=selected, reused=0, computed=selected, seconds=_since(started), bytes_written=0
-    )
+    cost = _cost("selection", "examples", selected, selected, started)
     summary = summarise(config, prepared.model, prepared.pools, prepared.pool, checkpoints, scores, selections, [*costs, cost])
     create_markdown_artifact(key=_key(config, "report"), markdown=render_markdown(summary), description=f"Report of {config.name}")
     create_table_artifact(key=_key(config, "stages"), table=stage_rows(summary), description=f"Stages of {config.name}")
@@ -194,8 +157,9 @@ def windowed(submit: Callable[[Work], PrefectFuture[Done]], work: Iterable[Work]
         yield waiting.popleft().result()
 
 
-def _since(started: float) -> float:
-    return time.monotonic() - started
+def _cost(name: str, unit: str, total: int, computed: int, started: float, written: int = 0) -> StageCost:
+    seconds = time.monotonic() - started
+    return StageCost(name=name, unit=unit, total=total, reused=total - computed, computed=computed, seconds=seconds, bytes_written=written)
 
 
 def _key(config: SelectSettings, what: str) -> str:

@@ -181,7 +181,7 @@ class ExecutionSettings(Settings):
     runner: Literal["local"] = Field("local", title="Runner")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", title="Device")
     shard_size: int = Field(1024, ge=1, le=65536, title="Examples a shard", description="Aim at 1 to 10 minutes a shard.")
-    batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 2048 on a CPU. Halved when memory runs out.")
+    batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 1024 on a CPU. Halved when memory runs out.")
 
 
 class SelectSettings(Settings):

@@ -110,7 +110,7 @@ def _verified(work: FeatureWork, wanted: pa.Array) -> tuple[list[str], pa.Array]
 
 
 def _batch_tokens(settings: SelectSettings, model: ModelRef) -> int:
-    return settings.execution.batch_tokens or (16384 if model.device == "cuda" else 2048)
+    return settings.execution.batch_tokens or (16384 if model.device == "cuda" else 1024)
 
 
 @stage_task("note {examples.side} features")

@@ -1,6 +1,5 @@
 """The report as one HTML page: no script, nothing fetched, and text from pools inert by construction."""
 
-import base64
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +9,7 @@ from markupsafe import Markup
 from less_core.report import wording
 from less_core.report.headline import headline, notices
 from less_core.report.inert import clip, one_line, visible
-from less_core.report.plots import plot_lengths, plot_scores, plot_sources
+from less_core.report.plots import data_uri, plot_lengths, plot_scores, plot_sources
 from less_core.report.sources import SourceRow, source_rows
 from less_core.report.summary import RunSummary, TargetSummary
 
@@ -72,7 +71,7 @@ def _view(target: TargetSummary) -> TargetView:
 
 
 def _picture(png: bytes, alt: str) -> Picture:
-    return Picture(f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}", alt)
+    return Picture(data_uri(png), alt)
 
 
 def _scores_alt(target: TargetSummary) -> str:

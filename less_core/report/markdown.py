@@ -5,12 +5,11 @@ shows numeric character references undecoded, the other with remark-gfm; both ta
 written in forms that neither acts on and both show alike: see `inline` and `fenced`.
 """
 
-import base64
 import re
 
 from less_core.report.headline import headline, notices
 from less_core.report.inert import clip, escape, one_line, visible
-from less_core.report.plots import plot_scores
+from less_core.report.plots import data_uri, plot_scores
 from less_core.report.sources import source_rows
 from less_core.report.summary import ExampleView, RunSummary, StageCost, TargetSummary
 from less_core.report.wording import duration, percent, plural, rate, ratio, score, size, thousands
@@ -134,8 +133,7 @@ def _section(target: TargetSummary) -> str:
 
 
 def _picture(target: TargetSummary) -> str:
-    data = base64.b64encode(plot_scores(target)).decode("ascii")
-    return f"![Scores of the pool and of the selection for {inline(target.name)}](data:image/png;base64,{data})"
+    return f"![Scores of the pool and of the selection for {inline(target.name)}]({data_uri(plot_scores(target))})"
 
 
 def _sources(target: TargetSummary) -> str:

@@ -168,12 +168,23 @@ def render_chat(tokenizer: Any, turns: list[dict[str, str]]) -> tuple[str, list[
     spans = []
     for number, turn in enumerate(turns):
         if turn["role"] == "assistant":
-            before = tokenizer.apply_chat_template(turns[:number], tokenize=False, add_generation_prompt=True) if number else ""
             after = tokenizer.apply_chat_template(turns[: number + 1], tokenize=False)
+            if number:
+                before = tokenizer.apply_chat_template(turns[:number], tokenize=False, add_generation_prompt=True)
+            else:
+                before = _before_first(tokenizer, after)
             if not (after.startswith(before) and text.startswith(after)):
                 raise ValueError("a template that changes earlier turns when a turn is added")
             spans.append((len(before), len(after)))
     return text, spans
+
+
+def _before_first(tokenizer: Any, rendered: str) -> str:
+    """Return what stands before the text of an assistant turn that opens a conversation: templates render no empty one to compare with."""
+    question = [{"role": "user", "content": "?"}]
+    asked = tokenizer.apply_chat_template(question, tokenize=False)
+    header = tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True).removeprefix(asked)
+    return rendered[: rendered.find(header) + len(header)] if header and header in rendered else ""
 
 
 def label_mask(offsets: Sequence[Span], spans: Sequence[Span]) -> list[bool]:

@@ -8,10 +8,13 @@ import torch
 from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint, fingerprint_bytes
+
+disable_progress_bar()  # of loading weights: it would break the bars and logs of a run
 
 WEIGHTS = "*.safetensors"
 ARCHITECTURE = "config.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 from peft import PeftModel
 from torch.optim import Optimizer
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from less_core.config import WarmupSettings
@@ -70,6 +70,7 @@ def train_warmup(
         data_collator=collate,
         callbacks=[_EpochEnd(on_checkpoint)],
     )
+    trainer.remove_callback(PrinterCallback)  # `on_checkpoint` is told all that is worth a line
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work_folder)) if work_folder.is_dir() else None)
     model.eval()
     return steps

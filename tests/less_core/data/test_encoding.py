@@ -297,3 +297,8 @@ def test_encoding_of_real_rows_equals_the_less_scripts(tokenizer: PreTrainedToke
         assert [token if label else -100 for token, label in zip(ours.input_ids, ours.label_mask, strict=True)] == labels
         compared += 1
     assert compared > 7
+
+
+def test_chat_labels_leave_out_the_header_of_an_assistant_turn_that_opens_the_conversation(tokenizer) -> None:
+    text, spans = render_chat(tokenizer, [{"role": "assistant", "content": "red dog"}, {"role": "user", "content": "cat"}])
+    assert [text[start:end] for start, end in spans] == ["red dog<|im_end|>\n"]

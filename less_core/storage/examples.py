@@ -53,11 +53,13 @@ def read_example_counts(path: str) -> pa.Table:
 def write_run_index(path: str, table: pa.Table) -> list[str]:
     """Write a run's index, one row group a shard, ids sorted within; return the shards in order."""
     table = table.sort_by([("shard", "ascending"), ("example_id", "ascending")])
-    shards: list[str] = pc.unique(table["shard"]).to_pylist()
+    runs = pc.run_end_encode(table["shard"].combine_chunks())
     with parquet_writer(path, RUN_INDEX_SCHEMA, compression="zstd") as writer:
-        for shard in shards:
-            group = table.filter(pc.equal(table["shard"], shard))
-            writer.write_table(group, row_group_size=max(1, group.num_rows))
+        start = 0
+        for stop in runs.run_ends.to_pylist():
+            writer.write_table(table.slice(start, stop - start), row_group_size=stop - start)
+            start = stop
+    shards: list[str] = runs.values.to_pylist()
     return shards
 
 

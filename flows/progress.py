@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from tqdm import tqdm
 
+from less_core.refs import FeatureWork
 from tasks.runtime import RUNTIME
 
 UPDATES = 20  # of the artifact in a stage, at most
@@ -31,6 +32,24 @@ def examples_bar(stage: str, examples: int) -> Iterator[None]:
             yield
         finally:
             RUNTIME.progress = None
+
+
+def show_plan(side: str, work: Sequence[FeatureWork]) -> None:
+    """Show, a row a checkpoint, what the store has of a stage's features and what is missing."""
+    rows = []
+    for checkpoint in dict.fromkeys(w.checkpoint for w in work):
+        of_it = [w for w in work if w.checkpoint == checkpoint]
+        rows.append(
+            {
+                "checkpoint": f"{checkpoint.number}/{checkpoint.of}, step {checkpoint.step}",
+                "shards": len(of_it),
+                "examples": sum(w.examples for w in of_it),
+                "missing": sum(w.missing for w in of_it),
+            }
+        )
+    create_table_artifact(
+        key=f"{side}-features-plan", table=rows, description=f"What the store has of the {side} features, and what is missing"
+    )
 
 
 class StageProgress:

@@ -17,7 +17,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.progress import StageProgress, examples_bar
+from flows.progress import StageProgress, examples_bar, show_plan
 from less_core.config import SelectSettings
 from less_core.refs import (
     CheckpointsRef,
@@ -98,15 +98,7 @@ def features(config: SelectSettings, model: ModelRef, examples: ExamplesRef, che
     started = time.monotonic()
     stage = f"{examples.side} features"
     work = plan_features(config, model, examples, checkpoints)
-    rows = {c.name: [w for w in work if w.checkpoint.name == c.name] for c in checkpoints.checkpoints}
-    create_table_artifact(
-        key=f"{examples.side}-features-plan",
-        table=[
-            {"checkpoint": name, "shards": len(ws), "examples": sum(w.examples for w in ws), "missing": sum(w.missing for w in ws)}
-            for name, ws in rows.items()
-        ],
-        description=f"What the store has of the {stage}, and what is missing",
-    )
+    show_plan(examples.side, work)
     progress = StageProgress(stage, len(work))
     shards: list[FeatureShardRef] = []
     with examples_bar(stage, sum(w.missing for w in work)):

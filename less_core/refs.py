@@ -110,7 +110,7 @@ class FeatureWork(Ref):
 class FeatureShardRef(Ref):
     """Files that together hold the features of one shard's examples at one checkpoint."""
 
-    checkpoint: str
+    checkpoint: str  # its fingerprint: names may repeat where checkpoints come from elsewhere
     shard: int
     files: list[str]
     computed: int

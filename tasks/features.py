@@ -12,7 +12,7 @@ from less_core.config import SelectSettings
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.extraction import Gradient
 from less_core.fingerprint import fingerprint_ids
-from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, FeatureShardRef, FeaturesRef, FeatureWork, ModelRef
+from less_core.refs import CheckpointsRef, ExamplesRef, FeatureShardRef, FeaturesRef, FeatureWork, ModelRef
 from less_core.sharding import read_holdings
 from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
 from less_core.storage.features import verify_feature_shard, write_feature_shard
@@ -64,7 +64,7 @@ def extract_features(settings: SelectSettings, model: ModelRef, examples: Exampl
     wanted = index["example_id"].unique()
     files, missing = _verified(work, wanted)
     ref = FeatureShardRef(
-        checkpoint=work.checkpoint.name,
+        checkpoint=work.checkpoint.fingerprint,
         shard=work.shard,
         files=files,
         computed=len(missing),
@@ -82,14 +82,8 @@ def extract_features(settings: SelectSettings, model: ModelRef, examples: Exampl
     path = store_of(settings).feature_shard(work.fingerprint, fingerprint_ids(features.example_ids))
     write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
     seconds, tokens = time.monotonic() - started, sum(features.num_tokens)
-    logger.info(
-        "shard %d/%d: %d examples, %.1f examples/s, %.0f tokens/s",
-        work.shard,
-        work.of,
-        len(encoded),
-        len(encoded) / seconds,
-        tokens / seconds,
-    )
+    place = f"ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}"
+    logger.info("%s: %d examples, %.1f examples/s, %.0f tokens/s", place, len(encoded), len(encoded) / seconds, tokens / seconds)
     return ref.model_copy(update={"files": sorted([*files, path]), "tokens": tokens, "seconds": seconds, "bytes_written": size_of(path)})
 
 
@@ -119,9 +113,8 @@ def note_features(
 ) -> FeaturesRef:
     """Write down which files hold the features of each shard at each checkpoint."""
     manifest: dict[str, list[Any]] = {c.fingerprint: [[] for _ in range(examples.shards)] for c in checkpoints.checkpoints}
-    by_name: dict[str, CheckpointRef] = {c.name: c for c in checkpoints.checkpoints}
     for shard in shards:
-        manifest[by_name[shard.checkpoint].fingerprint][shard.shard - 1] = shard.files
+        manifest[shard.checkpoint][shard.shard - 1] = shard.files
     path = run_of(settings).features(examples.side)
     write_json(path, manifest)
     return FeaturesRef(

@@ -83,7 +83,9 @@ def test_a_damaged_shard_is_set_aside_and_computed_again(make_settings, run_stag
     settings = make_settings()
     first = run_stages(settings)
     before = shards(settings)
-    by_checkpoint = [[f for s in first.pool_shards for f in s.files if s.checkpoint == c.name] for c in first.checkpoints.checkpoints]
+    by_checkpoint = [
+        [f for s in first.pool_shards for f in s.files if s.checkpoint == c.fingerprint] for c in first.checkpoints.checkpoints
+    ]
     (victim, *_), (donor, *_) = by_checkpoint
     assert Path(victim).name == Path(donor).name
     content = bytearray(before[victim])

@@ -135,6 +135,7 @@ class ScoresRef(Ref):
     target: str
     path: str
     examples: int  # usable target examples
+    unusable: int  # without a label, or with a non-finite gradient
     subtasks: list[str]
     left_out: list[str]  # subtasks without a usable example, with the reason
 

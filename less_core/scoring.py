@@ -32,6 +32,7 @@ class TargetVectors:
     name: str
     subtasks: list[str]
     examples: int  # usable
+    unusable: int
     left_out: list[str]
     vectors: list[Tensor]  # a checkpoint each, float32 [subtasks, dim]
 
@@ -75,7 +76,7 @@ def target_vectors(target: TargetRows, features: Sequence[Mapping[str, tuple[Ten
         )
         for at in features
     ]
-    return TargetVectors(target.name, subtasks, len(rows), left_out, vectors)
+    return TargetVectors(target.name, subtasks, len(rows), len(usable) - len(rows), left_out, vectors)
 
 
 def score_shard(example_ids: pa.Array, files: Sequence[Sequence[str]], vectors: Sequence[Tensor], weights: Sequence[float]) -> ShardScores:

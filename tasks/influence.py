@@ -64,7 +64,9 @@ def score_examples(
                 counts[pool].update({"tokens": n, "truncated": int(cut), status: 1})
     return InfluenceRef(
         scores=[
-            ScoresRef(target=t.name, path=run.scores(t.name), examples=t.examples, subtasks=t.subtasks, left_out=t.left_out)
+            ScoresRef(
+                target=t.name, path=run.scores(t.name), examples=t.examples, unusable=t.unusable, subtasks=t.subtasks, left_out=t.left_out
+            )
             for t in targets_
         ],
         pools=[

@@ -38,6 +38,9 @@ def notices(summary: RunSummary) -> list[str]:
         if pool.nonfinite:
             lines.append(f"Pool {one_line(pool.name)}: {plural(pool.nonfinite, 'example')} with a non-finite gradient, never selected.")
     for target in summary.targets:
+        if target.unusable:
+            why = "without a label or with a non-finite gradient, not counted"
+            lines.append(f"Target {one_line(target.name)}: {plural(target.unusable, 'example')} {why}.")
         if target.left_out:
             lines.append(f"Target {one_line(target.name)}: {plural(len(target.left_out), 'subtask')} left out.")
     return lines

@@ -99,6 +99,7 @@ class TargetSummary(Record):
 
     name: str
     examples: int  # usable target examples
+    unusable: int  # without a label, or with a non-finite gradient
     subtasks: int
     left_out: list[str]  # subtasks without one usable example, with the reason
     scored: int

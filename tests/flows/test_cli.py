@@ -19,7 +19,7 @@ def command(*arguments: str) -> list[str]:
 
 def environment(api_url: str) -> dict[str, str]:
     root = str(Path(__file__).parents[2])
-    return os.environ | {"PREFECT_API_URL": api_url, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    return os.environ | {"PREFECT_API_URL": api_url, "PYTHONPATH": root}
 
 
 def write_config(settings: SelectSettings, path: Path) -> Path:

@@ -92,6 +92,7 @@ def make_target(name: str = "gsm8k", **changes: Any) -> TargetSummary:
         "name": name,
         "examples": 8,
         "subtasks": 1,
+        "unusable": 0,
         "left_out": [],
         "scored": 800,
         "selected": 40,

@@ -51,3 +51,8 @@ def test_notices_name_what_was_left_out(summary: RunSummary) -> None:
 
 def test_notices_are_empty_where_nothing_was_left_out(summary_with: Callable[..., RunSummary], target_with: MakeTarget) -> None:
     assert notices(summary_with(pools=[], targets=[target_with()])) == []
+
+
+def test_notices_count_the_target_examples_that_could_not_be_used(summary_with: Callable[..., RunSummary], target_with: MakeTarget) -> None:
+    (notice,) = notices(summary_with(pools=[], targets=[target_with(name="mmlu", unusable=5)]))
+    assert notice == "Target mmlu: 5 examples without a label or with a non-finite gradient, not counted."

@@ -22,6 +22,11 @@ class Example:
     prompt: str = ""
     completion: str = ""
 
+    @property
+    def text(self) -> str:
+        """The conversation for a person to read."""
+        return "\n\n".join(f"{message.role}:\n{message.content}" for message in self.messages)
+
     @cached_property
     def example_id(self) -> str:
         """The address of the content: equal conversations have equal ids, wherever they stand."""

@@ -1,5 +1,6 @@
 """The index of a run: which examples its pools hold and where, each distinct example once."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from less_core.data.example import Example
-from less_core.data.pools import Row, RowSource
+from less_core.data.pools import RowSource
+from less_core.data.row_files import Row
 from less_core.data.shapes import BadRowError, Shape, to_example
 from less_core.errors import DataError
 from less_core.fingerprint import fingerprint
@@ -16,8 +18,9 @@ SCHEMA = pa.schema(
     [
         ("example_id", pa.string()),
         ("pool", pa.string()),
-        ("index", pa.int64()),  # row in the pool's file
-        ("offset", pa.int64()),  # what the pool's reader finds the row by
+        ("file", pa.string()),  # its name within the pool
+        ("index", pa.int64()),  # row in the file
+        ("offset", pa.int64()),  # what the file's reader finds the row by
         ("source", pa.string()),  # the row's own `dataset` or `source`, else the pool's name
     ]
 )
@@ -48,7 +51,7 @@ def index_pool(name: str, source: RowSource, shape: Shape, *, skip_bad_rows: boo
     for row in source.rows():
         rows += 1
         try:
-            example = parse_row(source.where, row, shape)
+            example = parse_row(source, row, shape)
         except DataError as error:
             if not skip_bad_rows:
                 raise
@@ -56,7 +59,7 @@ def index_pool(name: str, source: RowSource, shape: Shape, *, skip_bad_rows: boo
             if len(bad_rows) < MESSAGES_KEPT:
                 bad_rows.append(str(error))
             continue
-        for field, value in zip(SCHEMA.names, (example.example_id, name, row.index, row.offset, _origin(row, name)), strict=True):
+        for field, value in zip(SCHEMA.names, (example.example_id, name, row.file, row.index, row.offset, _origin(row, name)), strict=True):
             columns[field].append(value)
         if len(columns["index"]) == BATCH:
             batches.append(pa.RecordBatch.from_pydict(columns, schema=SCHEMA))
@@ -69,18 +72,44 @@ def index_pool(name: str, source: RowSource, shape: Shape, *, skip_bad_rows: boo
     return PoolIndex(table, rows, skipped, bad_rows)
 
 
-def parse_row(where: str, row: Row, shape: Shape) -> Example:
+def parse_row(source: RowSource, row: Row, shape: Shape) -> Example:
     """Return a row's example, or raise the `DataError` that names file and line."""
-    place = f"{where}, line {row.index + 1}"
     if row.fault:
-        raise DataError(place, "one JSON object", row.fault, _DO)
+        raise DataError(source.place(row), "one JSON object", row.fault, _DO)
     try:
         return to_example(row.value, shape)
     except BadRowError as error:
-        raise DataError(place, error.expected, error.got, f"{error.do} {_DO}") from None
+        raise DataError(source.place(row), error.expected, error.got, f"{error.do} {_DO}") from None
 
 
 _DO = "Mend the line, or set `on_bad_row: skip` for this pool."
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The examples of some pools, each once, as a table of `SCHEMA`; and of each pool what was left out and what stayed."""
+
+    table: pa.Table
+    duplicates: list[int]
+    not_sampled: list[int]
+    examples: list[int]
+
+
+def assemble(tables: list[pa.Table], samples: list[int]) -> Assembled:
+    """Put pools together: each distinct example where it stands first, then as many of each pool's as its sample asks for (0: all)."""
+    once = distinct(tables)
+    drawn = [draw(table, sample, purpose="sample") for table, sample in zip(once, samples, strict=True)]
+    return Assembled(
+        table=pa.concat_tables(drawn),
+        duplicates=[t.num_rows - o.num_rows for t, o in zip(tables, once, strict=True)],
+        not_sampled=[o.num_rows - d.num_rows for o, d in zip(once, drawn, strict=True)],
+        examples=[d.num_rows for d in drawn],
+    )
+
+
+def draw_warmup(table: pa.Table, fraction: float, seed: int) -> pa.Table:
+    """Return the examples that a warmup on this share of the pool trains on; `table` has at least the column example_id."""
+    return draw(table, math.ceil(fraction * table.num_rows), purpose="warmup", seed=seed)
 
 
 def distinct(tables: list[pa.Table]) -> list[pa.Table]:

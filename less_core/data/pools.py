@@ -1,72 +1,90 @@
-"""Reading the rows of a pool or target, one at a time or at random, each as it stands in its file."""
+"""The rows of a pool or target: of one file, of a folder or pattern of files, or of a hub data set."""
 
 import json
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any, Protocol
 
-import datasets
 import fsspec
 
 from less_core.config import SelectSettings
 from less_core.data.example import Example
+from less_core.data.row_files import LINES, TABLES, JsonLines, Row, RowFile, TableRows, first_line
 from less_core.data.shapes import Shape, to_example
 from less_core.errors import DataError
+from less_core.fingerprint import fingerprint
 
-logger = logging.getLogger(__name__)
-
-LINES = (".jsonl", ".ndjson")
-TABLES = {".json": "json", ".parquet": "parquet"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """Where a row stands, and its value; `fault` says why there is none."""
-
-    index: int  # number of the line or row, from 0
-    offset: int  # what `read` finds it by
-    value: object
-    fault: str = ""
+KNOWN = (*LINES, *TABLES)
+MAGIC = "*?["  # what makes a path a pattern
 
 
-class RowSource(Protocol):
-    """Rows in order, and any row again by its offset."""
+class RowSource:
+    """The rows of some files, in the order of the files' names.
 
-    where: str
+    Args:
+        where: Path, pattern or hub name, as the user gave it.
+        files: By their names within the source.
+    """
 
-    def rows(self) -> Iterator[Row]: ...
+    def __init__(self, where: str, files: Mapping[str, RowFile]) -> None:
+        self.where = where
+        self._files = dict(sorted(files.items()))
 
-    def read(self, offset: int) -> bytes:
-        """Return the row at `offset` as JSON, byte for byte as the file has it where the file is JSON lines."""
-        ...
+    def rows(self) -> Iterator[Row]:
+        for file in self._files.values():
+            yield from file.rows()
+
+    def read(self, file: str, offset: int) -> bytes:
+        """Return the row at `offset` of a file as JSON, byte for byte as the file has it where the file is JSON lines."""
+        return self._files[file].read(offset)
+
+    def place(self, row: Row) -> str:
+        """Return where a row stands, for a person."""
+        return f"{self._files[row.file].address}, line {row.index + 1}"
+
+    def digest(self) -> str:
+        """Return the address of the source's content: equal digests, equal rows."""
+        return fingerprint({name: file.digest() for name, file in self._files.items()})
 
 
 def open_rows(path: str, *, hub: str = "", split: str = "train") -> RowSource:
-    """Open a file of rows, or a split of a hub data set.
+    """Open a file of rows, all such files of a folder or of a pattern (``part-*.jsonl``, ``**/*.parquet``), or a split of a hub data set.
 
     Raises:
-        DataError: It is not there, cannot be read, or is of an unknown kind.
+        DataError: Nothing is there, or a file is of an unknown kind.
     """
     if hub:
-        return TableRows(f"{hub}[{split}]", hub, split=split)
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix not in LINES and suffix not in TABLES:
-        known = ", ".join([*LINES, *TABLES])
-        raise DataError(
-            path, f"a file that ends in {known}", suffix or "no ending", "Convert or rename the file; unpack compressed files first."
-        )
+        where = f"{hub}[{split}]"
+        return RowSource(where, {"": TableRows(where, "", hub, split=split)})
+    return RowSource(path, {name: _open_file(address, name) for name, address in find_files(path).items()})
+
+
+def find_files(path: str) -> dict[str, str]:
+    """Return the addresses of a path's files by their names within it: of the file itself, or of those in a folder or pattern.
+
+    Hidden files, and in folders those of unknown kinds, are left out.
+
+    Raises:
+        DataError: There is none.
+    """
     try:
         file_system, inner = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:  # no such protocol, or its package is not installed
-        raise DataError(path, "an address that fsspec can open", _first_line(error), "Check what stands before `://`.") from None
-    if not file_system.isfile(inner):
-        kind = "a folder" if file_system.isdir(inner) else "nothing there"
-        raise DataError(path, "a file", kind, "Check the path; relative paths start at the data folder (`data_dir`).")
-    if suffix in LINES:
-        return JsonLines(path)
-    return TableRows(path, TABLES[suffix], data_files=path, split="train")
+        raise DataError(path, "an address that fsspec can open", first_line(error), "Check what stands before `://`.") from None
+    if file_system.isfile(inner):
+        return {PurePosixPath(inner).name: path}
+    protocol = path.partition("://")[0] + "://" if "://" in path else ""
+    if file_system.isdir(inner):
+        found, root = file_system.find(inner), inner
+    elif any(c in path for c in MAGIC):
+        found = [name for name in file_system.glob(inner) if file_system.isfile(name)]
+        root = inner[: min(inner.index(c) for c in MAGIC if c in inner)].rpartition("/")[0]
+    else:
+        raise DataError(path, "a file, a folder or a pattern", "nothing there", _CHECK)
+    names = {str(PurePosixPath(name).relative_to(root)): f"{protocol}{name.removeprefix(protocol)}" for name in found}
+    names = {n: a for n, a in names.items() if _suffix(n) in KNOWN and not any(part.startswith(".") for part in PurePosixPath(n).parts)}
+    if not names:
+        raise DataError(path, f"files that end in {', '.join(KNOWN)}", "none", _CHECK)
+    return names
 
 
 def open_pool(settings: SelectSettings, name: str) -> RowSource:
@@ -80,64 +98,23 @@ def open_target(settings: SelectSettings, name: str) -> RowSource:
     return open_rows(settings.data_path(settings.target(name).path))
 
 
-def read_example(source: RowSource, offset: int, shape: Shape) -> Example:
+def read_example(source: RowSource, file: str, offset: int, shape: Shape) -> Example:
     """Return the example in a pool's row that was indexed before."""
-    return to_example(json.loads(source.read(offset)), shape)
+    return to_example(json.loads(source.read(file, offset)), shape)
 
 
-class JsonLines:
-    """JSON lines, read by ourselves because a selection gives back the very bytes and errors name the line."""
-
-    def __init__(self, path: str) -> None:
-        self.where = path
-        # A remote file is fetched once: rows are read again at random.
-        self._local = fsspec.open_local(f"filecache::{path}") if "://" in path else path
-
-    def rows(self) -> Iterator[Row]:
-        offset = 0
-        with open(self._local, "rb") as file:
-            for index, line in enumerate(file):
-                text = line.removeprefix(b"\xef\xbb\xbf") if index == 0 else line
-                if text.strip():
-                    yield _parse(index, offset + len(line) - len(text), text)
-                offset += len(line)
-
-    def read(self, offset: int) -> bytes:
-        with open(self._local, "rb") as file:
-            file.seek(offset)
-            return file.readline().rstrip(b"\r\n")
+_CHECK = "Check the path; relative paths start at the data folder (`data_dir`)."
 
 
-class TableRows:
-    """A data set that the library `datasets` reads: JSON, Parquet, the hub. Rows are written back as JSON."""
-
-    def __init__(self, where: str, name: str, **arguments: Any) -> None:
-        self.where = where
-        try:
-            self._table = datasets.load_dataset(name, **arguments)
-        except Exception as error:  # whatever a reader or the hub raises, the user needs the file's name
-            raise DataError(
-                where, "a data set that `datasets` can load", _first_line(error), "Check the file or the name, and the split."
-            ) from error
-
-    def rows(self) -> Iterator[Row]:
-        for index, value in enumerate(self._table):
-            yield Row(index, index, value)
-
-    def read(self, offset: int) -> bytes:
-        return json.dumps(self._table[offset], ensure_ascii=False, default=str).encode()
+def _open_file(address: str, name: str) -> RowFile:
+    suffix = _suffix(name)
+    if suffix in LINES:
+        return JsonLines(address, name)
+    if suffix in TABLES:
+        return TableRows(address, name, TABLES[suffix], data_files=address, split="train")
+    do = "Convert or rename the file; unpack compressed files first."
+    raise DataError(address, f"a file that ends in {', '.join(KNOWN)}", suffix or "no ending", do)
 
 
-def _parse(index: int, offset: int, text: bytes) -> Row:
-    try:
-        return Row(index, offset, json.loads(text))
-    except UnicodeDecodeError:
-        return Row(index, offset, None, "bytes that are not UTF-8")
-    except RecursionError:
-        return Row(index, offset, None, "JSON nested too deep")
-    except ValueError as error:
-        return Row(index, offset, None, f"{text[:60].decode(errors='replace').strip()!r} ({error})")
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else 'no message'}"
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()

@@ -15,6 +15,7 @@ class Target:
     name: str
     examples: tuple[Example, ...]
     subtasks: tuple[str, ...]
+    files: tuple[str, ...]
     offsets: tuple[int, ...]
 
 
@@ -26,18 +27,19 @@ def read_target(name: str, source: RowSource) -> Target:
     """
     examples: list[Example] = []
     subtasks: list[str] = []
+    files: list[str] = []
     offsets: list[int] = []
     for row in source.rows():
-        place = f"{source.where}, line {row.index + 1}"
         if row.fault:
-            raise DataError(place, "one JSON object", row.fault, "Mend the line.")
+            raise DataError(source.place(row), "one JSON object", row.fault, "Mend the line.")
         try:
             examples.append(to_target_example(row.value))
         except BadRowError as error:
-            raise DataError(place, error.expected, error.got, error.do) from None
+            raise DataError(source.place(row), error.expected, error.got, error.do) from None
+        files.append(row.file)
         offsets.append(row.offset)
         subtask = row.value.get("subtask") if isinstance(row.value, dict) else None
         subtasks.append(name if subtask is None or subtask == "" else str(subtask).encode(errors="replace").decode())
     if not examples:
         raise DataError(source.where, "at least one target example", "none", "Check that this is the right file.")
-    return Target(name, tuple(examples), tuple(subtasks), tuple(offsets))
+    return Target(name, tuple(examples), tuple(subtasks), tuple(files), tuple(offsets))

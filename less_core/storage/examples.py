@@ -1,6 +1,7 @@
 """Shards of encoded examples, and the index of a run that says which shard holds what."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,16 @@ SCHEMA = pa.schema(
     ]
 )
 RUN_INDEX_SCHEMA = INDEX_SCHEMA.append(pa.field("shard", pa.string()))
+
+
+class RowPlace(NamedTuple):
+    """Where a row stands: what `RowSource.read` takes, and its pool."""
+
+    pool: str
+    file: str
+    offset: int
+
+
 COUNTS = ("example_id", "num_tokens", "num_label_tokens", "truncated")
 
 
@@ -76,11 +87,11 @@ def iterate_run_index(path: str) -> Iterator[pa.Table]:
             yield file.read_row_group(number)
 
 
-def find_rows(path: str, example_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Return the pool and the offset of each example, reading a run's index shard by shard."""
+def find_rows(path: str, example_ids: Sequence[str]) -> dict[str, RowPlace]:
+    """Return where the row of each example stands, reading a run's index shard by shard."""
     wanted = pa.array(example_ids, pa.string())
-    found: dict[str, tuple[str, int]] = {}
+    found: dict[str, RowPlace] = {}
     for index in iterate_run_index(path):
         rows = index.filter(pc.is_in(index["example_id"], value_set=wanted))
-        found |= {row["example_id"]: (row["pool"], row["offset"]) for row in rows.to_pylist()}
+        found |= {row["example_id"]: RowPlace(row["pool"], row["file"], row["offset"]) for row in rows.to_pylist()}
     return found

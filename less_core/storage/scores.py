@@ -14,7 +14,8 @@ SCHEMA = pa.schema(
     [
         ("example_id", pa.string()),
         ("pool", pa.dictionary(pa.int32(), pa.string())),
-        ("index", pa.int64()),
+        ("file", pa.dictionary(pa.int32(), pa.string())),  # its name within the pool
+        ("index", pa.int64()),  # row in the file
         ("score", pa.float32()),  # null where the status is not ok
         ("best_subtask", pa.dictionary(pa.int32(), pa.string())),
         ("source", pa.dictionary(pa.int32(), pa.string())),
@@ -38,7 +39,7 @@ def score_table(
     """Return the rows of a scores file for one shard.
 
     Args:
-        index: The shard's rows of the run's index: example_id, pool, index, source.
+        index: The shard's rows of the run's index: example_id, pool, file, index, source.
         num_tokens: [examples].
         status: [examples]; where it is not ok, score and best subtask are null.
         scores: float32 [examples, subtasks].
@@ -50,6 +51,7 @@ def score_table(
     values: dict[str, Any] = {
         "example_id": index["example_id"],
         "pool": index["pool"].dictionary_encode(),
+        "file": index["file"].dictionary_encode(),
         "index": index["index"],
         "score": pc.if_else(usable, pa.array(best.numpy()), None),
         "best_subtask": pc.if_else(usable, pa.array([subtasks[i] for i in subtask.tolist()], pa.string()), None).dictionary_encode(),

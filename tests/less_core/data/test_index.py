@@ -26,7 +26,8 @@ def index(tmp_path: Path, name: str, lines: list[str], *, skip: bool = False) ->
 
 def table(name: str, ids: list[str]) -> pa.Table:
     places = list(range(len(ids)))
-    columns = {"example_id": ids, "pool": [name] * len(ids), "index": places, "offset": places, "source": [name] * len(ids)}
+    same = {"pool": [name] * len(ids), "file": [""] * len(ids), "source": [name] * len(ids)}
+    columns = {"example_id": ids, "index": places, "offset": places} | same
     return pa.table(columns, schema=SCHEMA)
 
 
@@ -42,7 +43,7 @@ def test_index_notes_id_place_and_source_of_every_row(tmp_path: Path, monkeypatc
     assert found.table["index"].to_pylist() == list(range(10))
     assert found.table["source"].to_pylist() == ["p", "d", "s", "p", "half ?", *["p"] * 5]
     source = open_rows(str(tmp_path / "p.jsonl"))
-    assert [json.loads(source.read(offset)) for offset in found.table["offset"].to_pylist()] == rows
+    assert [json.loads(source.read("p.jsonl", offset)) for offset in found.table["offset"].to_pylist()] == rows
     assert (found.rows, found.skipped, found.bad_rows) == (10, 0, [])
 
 

@@ -1,6 +1,7 @@
 """Files of rows as people hand them over: whole, odd and broken."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from less_core.data.index import index_pool, parse_row
-from less_core.data.pools import JsonLines, open_pool, open_rows, open_target, read_example
+from less_core.data.pools import RowSource, open_pool, open_rows, open_target, read_example
 from less_core.data.shapes import to_example
 from less_core.errors import DataError
 
@@ -27,12 +28,10 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "cache" / "downloads")
 
 
-def jsonl(tmp_path: Path, content: bytes | str, name: str = "pool.jsonl") -> JsonLines:
+def jsonl(tmp_path: Path, content: bytes | str, name: str = "pool.jsonl") -> RowSource:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    source = open_rows(str(path))
-    assert isinstance(source, JsonLines)
-    return source
+    return open_rows(str(path))
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
@@ -44,7 +43,7 @@ def test_json_lines_give_back_the_exact_bytes_of_each_line(tmp_path: Path, line_
     found = list(source.rows())
     assert [row.index for row in found] == [0, 1, 2]
     assert [row.value for row in found] == [json.loads(line) for line in lines]
-    assert [source.read(row.offset) for row in reversed(found)] == [line.encode() for line in reversed(lines)]
+    assert [source.read(row.file, row.offset) for row in reversed(found)] == [line.encode() for line in reversed(lines)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,7 +51,7 @@ def test_json_lines_give_back_the_exact_bytes_of_each_line(tmp_path: Path, line_
 def test_json_lines_round_trip_any_rows(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], ascii_only: bool) -> None:
     lines = [json.dumps(row, ensure_ascii=ascii_only) for row in rows]  # line separators of Unicode stand inside a line
     source = jsonl(tmp_path_factory.mktemp("rows"), "".join(line + "\n" for line in lines))
-    assert [(row.value, source.read(row.offset).decode()) for row in source.rows()] == list(zip(rows, lines, strict=True))
+    assert [(row.value, source.read(row.file, row.offset).decode()) for row in source.rows()] == list(zip(rows, lines, strict=True))
 
 
 def test_json_lines_skip_blank_lines_and_count_them(tmp_path: Path) -> None:
@@ -99,19 +98,22 @@ def test_any_bytes_give_a_row_that_is_an_example_or_a_data_error(tmp_path_factor
     source = jsonl(tmp_path_factory.mktemp("rows"), b"\n" + line + b"\n")
     for row in source.rows():
         with pytest.raises(DataError, match="line 2"):
-            parse_row(source.where, row, "auto")
+            parse_row(source, row, "auto")
 
 
 def test_missing_file_folder_and_unknown_ending_are_data_errors(tmp_path: Path) -> None:
-    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "folder").mkdir()
+    for name in ("pool.csv", "pool.jsonl.gz", "pool", "folder/notes.txt", "folder/.hidden.jsonl"):
+        (tmp_path / name).write_text(GOOD)
     for name, message in {
-        "nowhere.jsonl": "expected a file, got nothing there. Check the path; relative paths start at the data folder",
-        "folder.jsonl": "expected a file, got a folder",
+        "nowhere.jsonl": "expected a file, a folder or a pattern, got nothing there. Check the path; relative paths start",
+        "folder": "expected files that end in .jsonl, .ndjson, .json, .parquet, got none",
+        "*.txt": "expected files that end in .jsonl, .ndjson, .json, .parquet, got none",
         "pool.csv": "expected a file that ends in .jsonl, .ndjson, .json, .parquet, got .csv",
         "pool.jsonl.gz": "got .gz. Convert or rename the file; unpack compressed files first",
         "pool": "got no ending",
     }.items():
-        with pytest.raises(DataError, match=name) as caught:
+        with pytest.raises(DataError, match=re.escape(name)) as caught:
             open_rows(str(tmp_path / name))
         assert message in str(caught.value)
 
@@ -142,7 +144,54 @@ def test_json_lines_are_read_from_a_url() -> None:
         file.write(f"{GOOD}\n".encode())
     source = open_rows("memory://pools/url.jsonl")
     [row] = source.rows()
-    assert source.read(row.offset).decode() == GOOD
+    assert source.read(row.file, row.offset).decode() == GOOD
+
+
+@pytest.fixture(params=["local", "memory"])
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A folder of three files of rows, one of them below; by path or by URL."""
+    root = str(tmp_path / "tree") if request.param == "local" else f"memory://{tmp_path.name}"
+    for name, question in {"b.jsonl": "2", "a.jsonl": "1", "deep/c.jsonl": "3", "notes.txt": "x", ".hidden.jsonl": "y"}.items():
+        with fsspec.open(f"{root}/{name}", "wt", auto_mkdir=True) as file:
+            file.write(json.dumps({"prompt": question, "completion": "a"}) + "\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("", ["a.jsonl", "b.jsonl", "deep/c.jsonl"]),
+        ("/*.jsonl", ["a.jsonl", "b.jsonl"]),
+        ("/[b-z]*.jsonl", ["b.jsonl"]),
+        ("/**/*.jsonl", ["a.jsonl", "b.jsonl", "deep/c.jsonl"]),
+        ("/b.jsonl", ["b.jsonl"]),
+    ],
+)
+def test_folder_and_pattern_give_the_rows_of_their_files_by_name(tree: str, pattern: str, files: list[str]) -> None:
+    source = open_rows(tree + pattern)
+    rows = list(source.rows())
+    assert [row.file for row in rows] == files
+    assert [json.loads(source.read(row.file, row.offset)) for row in rows] == [row.value for row in rows]
+    assert source.place(rows[-1]).endswith(f"{files[-1]}, line 1")
+
+
+def test_bad_row_of_one_of_many_files_names_that_file(tree: str) -> None:
+    with fsspec.open(f"{tree}/b.jsonl", "wt") as file:
+        file.write(f"{GOOD}\nbad\n")
+    with pytest.raises(DataError, match=r"b\.jsonl, line 2"):
+        index_pool("p", open_rows(tree), "auto", skip_bad_rows=False)
+
+
+def test_digest_is_of_names_and_content_alone(tree: str, tmp_path: Path) -> None:
+    digest = open_rows(tree).digest()
+    assert open_rows(tree).digest() == digest
+    with fsspec.open(f"{tree}/d.jsonl", "wt") as file:
+        file.write(GOOD)
+    more = open_rows(tree).digest()
+    assert more != digest
+    with fsspec.open(f"{tree}/d.jsonl", "wt") as file:
+        file.write(GOOD.replace("q", "r"))
+    assert open_rows(tree).digest() not in (digest, more)
 
 
 ROWS: list[dict[str, Any]] = [
@@ -166,9 +215,9 @@ def test_tables_give_rows_in_order_and_again_as_json(tmp_path: Path, kind: str) 
     found = list(source.rows())
     assert [to_example(row.value) for row in found] == [to_example(row) for row in ROWS]
     for row, original in zip(found, ROWS, strict=True):
-        assert to_example(json.loads(source.read(row.offset))) == to_example(original)
-        assert read_example(source, row.offset, "auto") == to_example(original)
-    assert "ä" in source.read(found[1].offset).decode()
+        assert to_example(json.loads(source.read(row.file, row.offset))) == to_example(original)
+        assert read_example(source, row.file, row.offset, "auto") == to_example(original)
+    assert "ä" in source.read(found[1].file, found[1].offset).decode()
     indexed = index_pool("p", source, "auto", skip_bad_rows=False).table.to_pydict()
     assert (indexed["index"], indexed["source"]) == ([0, 1], ["d1", "p"])
 
@@ -178,7 +227,7 @@ def test_tables_give_rows_in_order_and_again_as_json(tmp_path: Path, kind: str) 
 def test_broken_table_is_a_data_error_with_its_name(tmp_path: Path, kind: str, content: bytes) -> None:
     (tmp_path / f"pool.{kind}").write_bytes(content)
     with pytest.raises(DataError, match=f"pool.{kind}: expected a data set that `datasets` can load"):
-        open_rows(str(tmp_path / f"pool.{kind}"))
+        next(open_rows(str(tmp_path / f"pool.{kind}")).rows())
 
 
 def test_pool_and_target_of_settings_start_at_the_data_folder(make_settings) -> None:

@@ -27,7 +27,7 @@ def test_target_keeps_examples_subtasks_and_places_in_file_order(tmp_path: Path)
     assert target.examples[0] == target.examples[2] == Example(prompt="q", completion="a")
     assert target.subtasks == ("b", "a", "goal")
     source = open_rows(str(tmp_path / "t.jsonl"))
-    assert [json.loads(source.read(offset)).get("subtask") for offset in target.offsets] == ["b", "a", None]
+    assert [json.loads(source.read("t.jsonl", offset)).get("subtask") for offset in target.offsets] == ["b", "a", None]
 
 
 @pytest.mark.parametrize(("subtask", "expected"), [(None, "goal"), ("", "goal"), (3, "3"), (0, "0"), ("ü", "ü"), (["x"], "['x']")])

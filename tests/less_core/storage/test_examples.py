@@ -54,8 +54,13 @@ def test_examples_missing_or_of_another_form_say_so(folder: str) -> None:
 
 
 def run_index() -> pa.Table:
-    rows = [("e5", "p", 4, 40, "src", "s2"), ("e1", "q", 0, 0, "q", "s1"), ("e4", "p", 3, 30, "ü", "s2"), ("e2", "p", 1, 2**40, "p", "s1")]
-    rows.append(("e3", "p", 2, 20, "p", "s3"))
+    rows = [
+        ("e5", "p", "f", 4, 40, "src", "s2"),
+        ("e1", "q", "g", 0, 0, "q", "s1"),
+        ("e4", "p", "f", 3, 30, "ü", "s2"),
+        ("e2", "p", "h", 1, 2**40, "p", "s1"),
+        ("e3", "p", "f", 2, 20, "p", "s3"),
+    ]
     return pa.table({name: [row[i] for row in rows] for i, name in enumerate(RUN_INDEX_SCHEMA.names)}, schema=RUN_INDEX_SCHEMA)
 
 
@@ -78,6 +83,7 @@ def test_run_index_keeps_a_large_shard_in_one_row_group(folder: str) -> None:
         {
             "example_id": pa.array([f"{i:06d}" for i in range(count)]),
             "pool": pa.array(["p"] * count),
+            "file": pa.array(["f"] * count),
             "index": pa.array(range(count), pa.int64()),
             "offset": pa.array(range(count), pa.int64()),
             "source": pa.array(["p"] * count),
@@ -89,9 +95,9 @@ def test_run_index_keeps_a_large_shard_in_one_row_group(folder: str) -> None:
     assert [group.num_rows for group in iterate_run_index(f"{folder}/index.parquet")] == [count]
 
 
-def test_find_rows_gives_pool_and_offset_of_those_asked_for(folder: str) -> None:
+def test_find_rows_gives_pool_file_and_offset_of_those_asked_for(folder: str) -> None:
     write_run_index(f"{folder}/index.parquet", run_index())
-    assert find_rows(f"{folder}/index.parquet", ["e2", "e5", "nowhere"]) == {"e2": ("p", 2**40), "e5": ("p", 40)}
+    assert find_rows(f"{folder}/index.parquet", ["e2", "e5", "nowhere"]) == {"e2": ("p", "h", 2**40), "e5": ("p", "f", 40)}
     assert find_rows(f"{folder}/index.parquet", []) == {}
 
 

@@ -13,7 +13,8 @@ SCORES = torch.tensor([[0.5, -0.25], [torch.nan, torch.nan], [-1.0, -0.5]])
 
 
 def index(ids: list[str]) -> pa.Table:
-    rows = {"example_id": ids, "pool": ["p"] * len(ids), "index": range(len(ids)), "offset": range(len(ids)), "source": ["src"] * len(ids)}
+    same = {"pool": ["p"] * len(ids), "file": ["p.jsonl"] * len(ids), "source": ["src"] * len(ids)}
+    rows = {"example_id": ids, "index": range(len(ids)), "offset": range(len(ids))} | same
     return pa.table(rows, schema=INDEX_SCHEMA)
 
 
@@ -26,6 +27,7 @@ def test_score_is_the_maximum_across_subtasks_and_null_where_the_status_is_not_o
     assert table(columns=False).to_pydict() == {
         "example_id": ["a", "b", "c"],
         "pool": ["p"] * 3,
+        "file": ["p.jsonl"] * 3,
         "index": [0, 1, 2],
         "score": [0.5, None, -0.5],
         "best_subtask": ["even", None, "odd"],

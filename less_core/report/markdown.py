@@ -55,21 +55,19 @@ def render_markdown(summary: RunSummary) -> str:
     return "\n\n".join([head, *sections]) + "\n"
 
 
-def stage_rows(summary: RunSummary) -> list[dict[str, str | int | float]]:
-    """Return the stages as rows of a Prefect table artifact; seconds and bytes are numbers, so that they sort."""
-    return [
-        {
-            "stage": _cell(stage.name),
-            "unit": _cell(stage.unit),
-            "total": stage.total,
-            "reused": stage.reused,
-            "computed": stage.computed,
-            "seconds": round(stage.seconds, 1),
-            "rate": _cell(rate(stage)),
-            "bytes": stage.bytes_written,
-        }
-        for stage in summary.stages
-    ]
+def stage_row(stage: StageCost) -> dict[str, str | int | float]:
+    """Return a stage as a row of a Prefect table artifact; seconds and bytes are numbers, so that they sort."""
+    return {
+        "stage": cell(stage.name),
+        "unit": cell(stage.unit),
+        "total": stage.total,
+        "reused": stage.reused,
+        "computed": stage.computed,
+        "flagged": stage.flagged,
+        "seconds": round(stage.seconds, 1),
+        "rate": cell(rate(stage)),
+        "bytes": stage.bytes_written,
+    }
 
 
 def inline(text: str, limit: int = _LABEL_CHARACTERS) -> str:
@@ -90,13 +88,18 @@ def fenced(text: str, limit: int = _EXAMPLE_CHARACTERS) -> str:
     return f"{fence}text\n{shown}\n{fence}"
 
 
-def _unlinked(text: str) -> str:
-    return _LINK_STARTS.sub(_ZERO_WIDTH_SPACE, text)
-
-
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return text for a cell of a table artifact, which is Markdown in one interface and plain in the other: active characters as codes."""
     return _unlinked(one_line(_ACTIVE.sub(lambda match: escape(match.group()), text)))
+
+
+def table_row(cells: list[str]) -> str:
+    """Return a row of a Markdown table, of cells that are Markdown already."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _unlinked(text: str) -> str:
+    return _LINK_STARTS.sub(_ZERO_WIDTH_SPACE, text)
 
 
 def _head(summary: RunSummary) -> list[str]:
@@ -118,7 +121,7 @@ def _stages(summary: RunSummary) -> str:
         "| stage | total | reused | computed | time | rate | written |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    rows += [_row(_stage_cells(stage)) for stage in summary.stages]
+    rows += [table_row(_stage_cells(stage)) for stage in summary.stages]
     return "\n".join(rows)
 
 
@@ -141,7 +144,7 @@ def _sources(target: TargetSummary) -> str:
     lines = ["| source | selected | share | pool | share | ratio |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for row in rows[:_SOURCES]:
         selected, pool = thousands(row.selected_examples), thousands(row.pool_examples)
-        lines.append(_row([inline(row.label), selected, percent(row.selected_share), pool, percent(row.pool_share), ratio(row.ratio)]))
+        lines.append(table_row([inline(row.label), selected, percent(row.selected_share), pool, percent(row.pool_share), ratio(row.ratio)]))
     more = len(rows) - _SOURCES
     return "\n".join(lines) + (f"\n\nand {plural(more, 'more source')}" if more > 0 else "")
 
@@ -151,12 +154,8 @@ def _best(target: TargetSummary) -> list[str]:
 
 
 def _about(example: ExampleView) -> str:
-    place = inline(f"{example.pool}:{example.index}")
+    place = f"{inline(example.pool)} · {inline(example.file)}:{example.index}"
     return f"**{example.rank}** · {score(example.score)} · {inline(example.best_subtask)} · {place} · {plural(example.num_tokens, 'token')}"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _bytes(text: str) -> int:

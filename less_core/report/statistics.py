@@ -55,7 +55,7 @@ class ScoreStatistics:
         x, y = tokens.astype(np.float64), score
         self._moments += [len(x), x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum()]
         down, up = (np.flatnonzero(ok)[np.argsort(values, kind="stable")] for values in (-score, score))
-        rows = ["example_id", "pool", "index", "score", "best_subtask", "num_tokens"]
+        rows = ["example_id", "pool", "file", "index", "score", "best_subtask", "num_tokens"]
         self.best = _first(self.best + table.select(rows).take(down[:shown]).to_pylist(), shown, -1)
         self.worst = _first(self.worst + table.select(rows).take(up[:shown]).to_pylist(), shown, 1)
 

@@ -1,12 +1,7 @@
 """What a report shows, as plain JSON-able records. Filled in by the report stage, read by every renderer."""
 
-from pydantic import BaseModel, ConfigDict
-
-
-class Record(BaseModel):
-    """Base of all records: frozen."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from less_core.report.changes import ChangeSummary
+from less_core.report.record import Record
 
 
 class StageCost(Record):
@@ -17,6 +12,7 @@ class StageCost(Record):
     total: int
     reused: int  # found in the store
     computed: int
+    flagged: int = 0  # left out of what follows: bad rows, examples without a label or with a non-finite gradient
     seconds: float
     bytes_written: int
 
@@ -87,7 +83,8 @@ class ExampleView(Record):
     rank: int  # 1 is best
     example_id: str
     pool: str
-    index: int
+    file: str  # its name within the pool
+    index: int  # row in the file
     score: float
     best_subtask: str
     num_tokens: int
@@ -119,6 +116,7 @@ class RunSummary(Record):
     """All of a run."""
 
     name: str
+    version: str = ""
     finished: str  # ISO 8601, UTC
     model: str
     device: str
@@ -132,3 +130,4 @@ class RunSummary(Record):
     targets: list[TargetSummary]
     merged: int  # examples in the merged selection; 0 with one target
     files: list[str]  # what the run left behind
+    changes: ChangeSummary | None = None  # against the version before, where there is one

@@ -6,6 +6,16 @@ from typing import Any
 
 import pytest
 
+from less_core.report.changes import (
+    ChangeSummary,
+    Cost,
+    ExampleMove,
+    PoolChange,
+    PoolDrift,
+    SelectionChange,
+    SettingChange,
+    TargetChange,
+)
 from less_core.report.summary import (
     CheckpointSummary,
     ExampleView,
@@ -73,6 +83,7 @@ def make_example(rank: int, score: float, **changes: Any) -> ExampleView:
         "rank": rank,
         "example_id": f"{rank:032x}",
         "pool": ("gsm8k_train", "codegen", "xquad", "roleplay")[rank % 4],
+        "file": "part-0.jsonl",
         "index": 37 * rank % 800,
         "score": score,
         "best_subtask": "gsm8k",
@@ -209,9 +220,90 @@ def make_summary(**changes: Any) -> RunSummary:
     return RunSummary(**(values | changes))
 
 
+def make_move(rank: int, **changes: Any) -> ExampleMove:
+    """Make an example that rose to a rank, or for `why="fell"` fell from it."""
+    before, now = (rank, rank + 20) if changes.get("why") == "fell" else (rank + 20, rank)
+    values: dict[str, Any] = {
+        "example_id": f"{rank:032x}",
+        "pool": ("gsm8k_train", "codegen")[rank % 2],
+        "file": f"part-{rank % 3}.jsonl",
+        "index": 37 * rank % 800,
+        "why": "rose",
+        "rank_before": before,
+        "rank_now": now,
+        "score_before": 0.08 / before**0.2,
+        "score_now": 0.08 / now**0.2,
+        "text": _TEXTS[rank % 4],
+    }
+    return ExampleMove(**(values | changes))
+
+
+def make_selection(target: str = "gsm8k", **changes: Any) -> SelectionChange:
+    """Make the change of a selection of 40: three came in, one of them new in the pool, and three went out, none of them removed."""
+    values: dict[str, Any] = {
+        "target": target,
+        "before": 40,
+        "now": 40,
+        "kept": 37,
+        "came_in": 3,
+        "went_out": 3,
+        "came_in_new": 1,
+        "went_out_removed": 0,
+        "jaccard": 37 / 43,
+        "common": 780,
+        "spearman": 0.9731,
+        "mean_rank_shift": 2.45,
+        "drift": [
+            PoolDrift(pool="gsm8k_train", examples=197, mean_before=0.0301, mean_now=0.0312, rms=0.0021),
+            PoolDrift(pool="codegen", examples=150, mean_before=0.0101, mean_now=0.0099, rms=0.0008),
+        ],
+        "moved_in": [make_move(7, why="new", rank_before=None, score_before=None), make_move(31), make_move(38)],
+        "moved_out": [make_move(36, why="fell"), make_move(39, why="fell"), make_move(40, why="fell", text="")],
+    }
+    return SelectionChange(**(values | changes))
+
+
+def make_changes(**changes: Any) -> ChangeSummary:
+    """Make what changed since a version that had three examples fewer of one pool, one more of another, and one target fewer."""
+    values: dict[str, Any] = {
+        "before": "20251115-080000",
+        "before_link": "http://127.0.0.1:4200/runs/flow-run/0193?tab=logs&all=1",
+        "model_changed": False,
+        "warmup": "The same checkpoints as the last version.",
+        "settings": [
+            SettingChange(key="selection.amount", before="0.1", now="0.05"),
+            SettingChange(key="pools.xquad.path", before="not set", now='"train/xquad.jsonl"'),
+        ],
+        "pools": [
+            PoolChange(name="gsm8k_train", before=198, now=200, added=3, removed=1, edited=2),
+            PoolChange(name="codegen", before=150, now=150, added=0, removed=0, edited=0),
+        ],
+        "targets": [
+            TargetChange(name="mmlu", what="changed", examples_before=280, examples_now=285),
+            TargetChange(name="bbh", what="removed", examples_before=81, examples_now=0),
+        ],
+        "selections": [
+            make_selection(),
+            make_selection("mmlu", kept=40, came_in=0, went_out=0, came_in_new=0, jaccard=1.0, moved_in=[], moved_out=[]),
+        ],
+        "cost": Cost(features=2_400, computed=120, seconds=31.0, seconds_from_nothing=560.0),
+    }
+    return ChangeSummary(**(values | changes))
+
+
 def with_text(text: str) -> RunSummary:
-    """Make a summary whose every string is `text`."""
-    return RunSummary.model_validate(_replaced(make_summary().model_dump(), text))
+    """Make a summary whose every string is `text`, but for those that are one of a few words."""
+    return RunSummary.model_validate(_replaced(make_summary(changes=make_changes()).model_dump(), text))
+
+
+def no_changes() -> ChangeSummary:
+    """Make what changed between two versions of nothing."""
+    selection = make_selection(
+        **dict.fromkeys(["before", "now", "kept", "came_in", "went_out", "came_in_new", "went_out_removed", "common"], 0),
+        **{"jaccard": 1.0, "spearman": None, "mean_rank_shift": None, "drift": [], "moved_in": [], "moved_out": []},
+    )
+    cost = Cost(features=0, computed=0, seconds=0.0, seconds_from_nothing=None)
+    return make_changes(before_link="", warmup="", settings=[], pools=[], targets=[], selections=[selection], cost=cost)
 
 
 def empty_summary() -> RunSummary:
@@ -238,7 +330,9 @@ def empty_summary() -> RunSummary:
 
 def _replaced(value: Any, text: str) -> Any:
     if isinstance(value, dict):
-        return {(text if key == "prefect" else key): _replaced(item, text) for key, item in value.items()}
+        return {
+            (text if key == "prefect" else key): item if key in ("why", "what") else _replaced(item, text) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_replaced(item, text) for item in value]
     return text if isinstance(value, str) else value
@@ -263,6 +357,32 @@ def summary_with() -> Callable[..., RunSummary]:
 def summary_of() -> Callable[[str], RunSummary]:
     """Return what makes the summary whose every string is the given text."""
     return with_text
+
+
+@pytest.fixture(scope="session")
+def changes_with() -> Callable[..., ChangeSummary]:
+    return make_changes
+
+
+@pytest.fixture(scope="session")
+def selection_with() -> Callable[..., SelectionChange]:
+    return make_selection
+
+
+@pytest.fixture(scope="session")
+def move_with() -> Callable[..., ExampleMove]:
+    return make_move
+
+
+@pytest.fixture(scope="session")
+def changes_of() -> Callable[[str], ChangeSummary]:
+    """Return what makes the changes whose every string is the given text."""
+    return lambda text: ChangeSummary.model_validate(_replaced(make_changes().model_dump(), text))
+
+
+@pytest.fixture(scope="session")
+def no_change() -> ChangeSummary:
+    return no_changes()
 
 
 @pytest.fixture(scope="session")

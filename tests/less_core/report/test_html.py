@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from less_core.report import html
+from less_core.report.changes import ChangeSummary
 from less_core.report.html import preview, render_html
 from less_core.report.inert import visible
 from less_core.report.summary import RunSummary
@@ -249,3 +250,79 @@ def test_report_of_nothing_is_a_page(nothing: RunSummary) -> None:
 @pytest.mark.usefixtures("quick")
 def test_report_without_targets_is_a_page(summary_with: Callable[..., RunSummary]) -> None:
     assert Page(render_html(summary_with(targets=[]))).values("src") == []
+
+
+@pytest.fixture
+def changed(quick: None, summary_with: Callable[..., RunSummary], changes_with: Callable[..., ChangeSummary]) -> str:
+    return render_html(summary_with(version="20251122-133705", changes=changes_with()))
+
+
+@pytest.mark.usefixtures("quick")
+def test_report_has_changes_only_where_there_is_a_version_before(summary: RunSummary, changed: str) -> None:
+    for part in ('href="#changes"', 'id="changes"', "Since the last version", "version <bdi>20251122-133705</bdi>"):
+        assert part in changed
+        assert part not in render_html(summary)
+
+
+def test_report_shows_changes_before_the_targets_and_in_known_elements(changed: str) -> None:
+    page = Page(changed)
+    assert {tag for tag, _ in page.elements} <= TAGS
+    ids = page.values("id")
+    assert ids[:2] == ["changes", "target-1"]
+    assert set(page.values("href")) - {f"#{name}" for name in ids} == {"http://127.0.0.1:4200/runs/flow-run/0193?tab=logs&all=1"}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Compared with 20251115-080000 ; computed 120 of 2,400 features (5.0%) in 31 s; from nothing about 9 min 20 s.",
+        "gsm8k : 3 in, 3 out of 40; overlap (Jaccard) 0.86 new in the pool: 1 of the 3 that came in;",
+        "mmlu : the same 40 examples 780 examples scored in both versions, rank correlation (Spearman) 0.97;",
+        "The same base model. The same checkpoints as the last version.",
+        "Target bbh : removed, 81 examples.",
+        "rank – → 7 – → 0.05421 new in the pool codegen part-1.jsonl :259",
+        "rank 40 → 60 0.03825 → 0.03527 fell gsm8k_train part-1.jsonl :680",
+    ],
+)
+def test_report_says_what_changed(sentence: str, changed: str) -> None:
+    assert sentence in words(changed)
+
+
+@pytest.mark.parametrize(
+    "row", ["gsm8k_train 198 200 3 1 2", "selection.amount 0.1 0.05", "codegen 150 0.01010 0.009900 -0.0002000 0.0008000"]
+)
+def test_report_tables_of_changes_have_row(row: str, changed: str) -> None:
+    assert row in {words(cells) for cells in re.findall(r"<tr>(.*?)</tr>", changed, flags=re.DOTALL)}
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "//evil.example", '"><script>alert(1)</script>'])
+@pytest.mark.usefixtures("quick")
+def test_report_links_to_no_address_that_could_act(
+    link: str, summary_with: Callable[..., RunSummary], changes_with: Callable[..., ChangeSummary]
+) -> None:
+    page = Page(render_html(summary_with(changes=changes_with(before_link=link))))
+    assert all(value and value.startswith("#") for value in page.values("href"))
+    assert "Compared with 20251115-080000;" in page.text
+
+
+@pytest.mark.usefixtures("quick")
+def test_report_shows_every_move_the_first_five_at_once(
+    summary_with: Callable[..., RunSummary], changes_with: Callable[..., ChangeSummary], selection_with: Callable[..., Any], move_with: Any
+) -> None:
+    change = selection_with(came_in=12, moved_in=[move_with(rank, text=f"move {rank}.") for rank in range(1, 9)], moved_out=[])
+    text = words(render_html(summary_with(targets=[], changes=changes_with(selections=[change]))))
+    assert "Came in, the first 8 of 12 rank 21 → 1" in text
+    assert (
+        text.index("move 5.")
+        < text.index("3 more")
+        < text.index("move 6.")
+        < text.index("move 8.")
+        < text.index("Went out, the first 0 of 3 None.")
+    )
+
+
+@pytest.mark.usefixtures("quick")
+def test_report_of_no_change_is_a_page(summary_with: Callable[..., RunSummary], no_change: ChangeSummary) -> None:
+    page = Page(render_html(summary_with(changes=no_change)))
+    assert "gsm8k: the same 0 examples" in " ".join(page.text.split())
+    assert "nan" not in page.text.lower().split()

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 from less_core.report import markdown
 from less_core.report.inert import one_line, visible
-from less_core.report.markdown import MAX_BYTES, fenced, inline, render_markdown, stage_rows
+from less_core.report.markdown import MAX_BYTES, fenced, inline, render_markdown, stage_row
 from less_core.report.summary import RunSummary, TargetSummary
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -183,24 +183,25 @@ def test_markdown_of_nothing_is_readable(nothing: RunSummary) -> None:
     assert "gsm8k: none of 0 examples" in texts(render_markdown(nothing))
 
 
-def test_stage_rows_are_plain_values(summary: RunSummary) -> None:
-    assert stage_rows(summary)[2] == {
+def test_stage_row_is_plain_values(summary: RunSummary) -> None:
+    assert stage_row(summary.stages[2]) == {
         "stage": "train features",
         "unit": "examples",
         "total": 3_200,
         "reused": 2_400,
         "computed": 800,
+        "flagged": 0,
         "seconds": 3_801.7,
         "rate": "0.210 examples/s",
         "bytes": 13_400_000,
     }
 
 
-def test_stage_rows_are_inert_read_as_markdown(hostile: str, summary_of: Callable[[str], RunSummary]) -> None:
-    for value in stage_rows(summary_of(hostile))[1].values():
+def test_stage_row_is_inert_read_as_markdown(hostile: str, summary_of: Callable[[str], RunSummary]) -> None:
+    for value in stage_row(summary_of(hostile).stages[1]).values():
         assert {token.type for token in tokens(str(value))} <= {"paragraph_open", "inline", "text", "paragraph_close"}
         assert not BARE_LINK.search(str(value))
 
 
-def test_stage_rows_show_hidden_and_active_characters_as_codes(summary_of: Callable[[str], RunSummary]) -> None:
-    assert stage_rows(summary_of("a\u202e<b"))[0]["stage"] == r"a\u202e\u003cb"
+def test_stage_row_shows_hidden_and_active_characters_as_codes(summary_of: Callable[[str], RunSummary]) -> None:
+    assert stage_row(summary_of("a\u202e<b").stages[0])["stage"] == r"a\u202e\u003cb"

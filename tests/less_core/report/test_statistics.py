@@ -23,6 +23,7 @@ def make_table(seed: int = 0) -> pa.Table:
         {
             "example_id": [f"{i:04d}" for i in range(COUNT)],
             "pool": pa.array(rng.choice(["p", "q"], COUNT)).dictionary_encode(),
+            "file": pa.array(["p.jsonl"] * COUNT),
             "index": pa.array(range(COUNT), pa.int64()),
             "score": pa.array(scores, mask=missing),
             "best_subtask": pa.array(rng.choice(["a", "b", "c"], COUNT), mask=missing).dictionary_encode(),

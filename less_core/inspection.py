@@ -1,5 +1,9 @@
 """Looking at a model before anything is computed with it."""
 
+from pathlib import Path
+
+import torch
+
 from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.method.projection import make_projection
@@ -13,10 +17,9 @@ def inspect_model(settings: SelectSettings) -> ModelRef:
     Raises:
         ConfigError: The model, the device or the projection that was asked for is not to be had.
     """
-    device = pick_device(settings.execution.device)
-    make_projection(settings.features.projection.kind, settings.features.projection.dim, 0, device)
+    device = find_device(settings)
     folder = model_folder(settings.model.path)
-    encoder = Encoder(load_tokenizer(folder), settings.model.template, settings.features.max_length)
+    encoder = open_encoder(settings, folder)
     return ModelRef(
         folder=str(folder),
         fingerprint=model_fingerprint(folder),
@@ -27,3 +30,23 @@ def inspect_model(settings: SelectSettings) -> ModelRef:
         dtype=str(pick_dtype(settings.model.dtype, device)).removeprefix("torch."),
         lora=settings.model.lora,
     )
+
+
+def find_device(settings: SelectSettings) -> torch.device:
+    """Return the device of a run.
+
+    Raises:
+        ConfigError: It is not there, or the projection cannot run on it.
+    """
+    device = pick_device(settings.execution.device)
+    make_projection(settings.features.projection.kind, settings.features.projection.dim, 0, device)
+    return device
+
+
+def open_encoder(settings: SelectSettings, folder: Path) -> Encoder:
+    """Return the encoder of a run whose model stands in `folder`.
+
+    Raises:
+        ConfigError: The folder has no tokenizer that the template can be used with.
+    """
+    return Encoder(load_tokenizer(folder), settings.model.template, settings.features.max_length)

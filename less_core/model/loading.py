@@ -20,26 +20,32 @@ WEIGHTS = "*.safetensors"
 ARCHITECTURE = "config.json"
 
 
-def model_folder(path: str) -> Path:
+def model_folder(path: str, *, weights: bool = True) -> Path:
     """Return the folder of a model: a local one, or the hub's snapshot, fetched once.
+
+    Args:
+        path: A folder, or a name on the hub.
+        weights: Whether to fetch the weights from the hub; without, what describes the model comes in seconds.
 
     Raises:
         ConfigError: It is neither, or holds no safetensors.
     """
     folder = Path(path).expanduser()
+    needed = [ARCHITECTURE, WEIGHTS]
     if not folder.is_dir():
         if path.startswith((".", "/", "~")) or path.count("/") != 1:
             raise ConfigError("model.path", "a folder with a model, or a hub name owner/model", repr(path), "Check the path.")
+        needed = needed if weights else [ARCHITECTURE]
         try:
-            folder = Path(snapshot_download(path, allow_patterns=[WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt"]))
+            folder = Path(snapshot_download(path, allow_patterns=[*needed, "*.json", "*.jinja", "*.model", "*.txt"]))
         except Exception as error:  # the hub client raises many kinds; the user needs the name and the reason
             got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise ConfigError(
                 "model.path", f"{path!r} as a folder or on the hub", got, "Check the name, the network and your token."
             ) from error
-    if not (folder / ARCHITECTURE).is_file() or not any(folder.glob(WEIGHTS)):
+    if not all(any(folder.glob(name)) for name in needed):
         found = sorted(p.name for p in folder.iterdir())[:8]
-        raise ConfigError("model.path", f"config.json and {WEIGHTS} in {folder}", str(found), "Save the model with save_pretrained.")
+        raise ConfigError("model.path", f"{' and '.join(needed)} in {folder}", str(found), "Save the model with save_pretrained.")
     return folder
 
 
@@ -99,10 +105,7 @@ def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> Pef
     Raises:
         ConfigError: A module named in the settings is not in the model.
     """
-    linear = sorted({name.rpartition(".")[2] for name, module in base.named_modules() if type(module).__name__ in ("Linear", "Conv1D")})
-    missing = [module for module in lora.target_modules if module not in linear]
-    if missing:
-        raise ConfigError("model.lora.target_modules", f"some of {linear}", str(missing), "Name linear layers of this model.")
+    check_target_modules(base, lora)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha,
@@ -116,10 +119,51 @@ def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> Pef
         return get_peft_model(base, config)
 
 
+def check_target_modules(base: PreTrainedModel, lora: LoraSettings) -> None:
+    """Check that the model has every module that is to get an adapter; its weights need not be there.
+
+    Raises:
+        ConfigError: Names those that it has not, and the linear layers that it has.
+    """
+    linear = sorted({name.rpartition(".")[2] for name, module in base.named_modules() if type(module).__name__ in ("Linear", "Conv1D")})
+    missing = [module for module in lora.target_modules if module not in linear]
+    if missing:
+        raise ConfigError("model.lora.target_modules", f"some of {linear}", str(missing), "Name linear layers of this model.")
+
+
+def check_positions(base: PreTrainedModel, max_length: int) -> None:
+    """Check that the model has a position for every one of `max_length` tokens; its weights need not be there.
+
+    Raises:
+        ConfigError: It has fewer.
+    """
+    config = base.config.get_text_config()
+    for name in ("n_positions", "max_position_embeddings"):
+        positions = getattr(config, name, None)
+        if isinstance(positions, int) and 0 < positions < max_length:
+            expected = f"at most {positions}, the {name} of the model"
+            raise ConfigError("features.max_length", expected, str(max_length), f"Set features.max_length to {positions} or less.")
+
+
+def outline_model(folder: Path) -> PreTrainedModel:
+    """Return the model that config.json describes, on the meta device: every module and shape, no weights.
+
+    Raises:
+        ConfigError: It cannot be read, or describes no language model that transformers has.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config)
+    except Exception as error:  # transformers raises many kinds here, with advice of many lines
+        got = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
+        do = "Mend the file, or choose a model that transformers has without code of its own."
+        raise ConfigError(str(folder / ARCHITECTURE), "the configuration of a causal language model", got, do) from error
+
+
 def count_parameters(folder: Path) -> int:
     """Return the number of parameters of a model, from its configuration alone."""
-    with torch.device("meta"):
-        return int(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).num_parameters())
+    return int(outline_model(folder).num_parameters())
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:

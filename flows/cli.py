@@ -1,4 +1,4 @@
-"""The command line: less-flow run | plan | demo | serve."""
+"""The command line: less-flow run | reselect | compare | plan | demo | serve."""
 
 import argparse
 import logging
@@ -14,6 +14,7 @@ os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "less_core,tasks")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 from less_core.errors import LessError
+from less_core.refs import RunRef
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -47,6 +48,17 @@ def _parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting; may be repeated"
         )
         sub.set_defaults(command=command)
+    sub = commands.add_parser("reselect", help="select again where something changed; only what is new is computed")
+    sub.add_argument("selection", metavar="NAME|CONFIG.yaml", help="a selection that was made before, or a configuration file")
+    sub.add_argument("--runs", default="runs", help="where the results of named selections are")
+    sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting")
+    sub.add_argument("--rewarm", choices=["never", "when_pool_grew_by", "always"], default="never", help="train the warmup again")
+    sub.add_argument("--pool-grew-by", type=float, default=0.5, metavar="SHARE", help="for --rewarm when_pool_grew_by; 0.5 is a half")
+    sub.set_defaults(command=_reselect)
+    sub = commands.add_parser("compare", help="overlap and agreement of selections, or of versions of one")
+    sub.add_argument("selections", nargs="+", metavar="NAME[@VERSION]")
+    sub.add_argument("--runs", default="runs", help="where the results are")
+    sub.set_defaults(command=_compare)
     sub = commands.add_parser("demo", help="the main job on a small model and data made on the spot")
     sub.set_defaults(command=_demo)
     sub = commands.add_parser("serve", help="Prefect server, UI, deployments and a worker, in one command")
@@ -60,10 +72,37 @@ def _run(arguments: argparse.Namespace) -> None:
     from flows.select_data import select_data
     from less_core.config import load_settings
 
-    run = select_data(load_settings(arguments.config, arguments.overrides))
+    _print_run(select_data(load_settings(arguments.config, arguments.overrides)))
+
+
+def _reselect(arguments: argparse.Namespace) -> None:
+    from flows.reselect import reselect
+
+    found = reselect(
+        arguments.selection,
+        runs=arguments.runs,
+        overrides=arguments.overrides,
+        rewarm=arguments.rewarm,
+        pool_grew_by=arguments.pool_grew_by,
+        return_state=True,
+    )
+    run = found.result()
+    if found.name == "Unchanged":
+        print(f"{found.message}.")
+    _print_run(run)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from flows.compare import compare
+
+    for line in compare(arguments.selections, arguments.runs):
+        print(line)
+
+
+def _print_run(run: RunRef) -> None:
     for selection in run.selections:
         print(f"{selection.target}: {selection.selected} examples, {selection.tokens} tokens in {selection.path}")
-    print(f"report: {run.report}")
+    print(f"version {run.version}, report: {run.report}")
 
 
 def _plan(arguments: argparse.Namespace) -> None:

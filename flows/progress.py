@@ -1,37 +1,208 @@
-"""Progress of a stage: a bar on the terminal, an artifact in the Prefect UI."""
+"""What a person sees of a run while it goes on: its stages, how far each is, how fast, and when it will end.
 
+A run's page has one table of its stages, kept up to date in place; a stage's page has a progress artifact; the run's log has a line when
+a stage begins and ends, and now and then one between. On a terminal there is a bar too.
+"""
+
+import json
+import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import Any
 from uuid import UUID
 
+from prefect import get_client, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.events import emit_event
 from tqdm import tqdm
 
 from less_core.refs import FeatureWork
+from less_core.report.markdown import stage_row
+from less_core.report.summary import StageCost
+from less_core.report.wording import duration, percent, thousands
 from tasks.runtime import RUNTIME
 
-UPDATES = 20  # of the artifact in a stage, at most
+FIRST, LAST = 2.0, 30.0  # seconds between two updates of a stage, at its beginning and in the long run
+SLOWER = 60  # a stage that has run for this many seconds times n is shown every n seconds
+LOG_EVERY = 30.0  # seconds between two lines of a stage in the run's log
+
+logger = logging.getLogger(__name__)
+_BOARD: ContextVar["Board | None"] = ContextVar("board", default=None)
+
+
+class Board:
+    """The table of a run's stages on the run's page.
+
+    Args:
+        name: Of the selection.
+        stages: All that will come, in order.
+    """
+
+    def __init__(self, name: str, stages: Sequence[str]) -> None:
+        self.name = name
+        self.log = get_run_logger()  # the run's own, also when a stage writes to it
+        self._rows: dict[str, dict[str, Any]] = {stage: {"stage": stage, "state": "waiting"} for stage in stages}
+        self._artifact: UUID = create_table_artifact(  # type: ignore[assignment]
+            key=artifact_key(name, "stages"), table=list(self._rows.values()), description=f"Stages of {name}"
+        )
+
+    def show(self, stage: str, state: str, row: dict[str, Any]) -> None:
+        """Show what is known of a stage."""
+        self._rows[stage] = {"stage": stage, "state": state} | {key: value for key, value in row.items() if key != "stage"}
+        with get_client(sync_client=True) as client:
+            client.update_artifact(self._artifact, ArtifactUpdate(data=json.dumps(list(self._rows.values()))))
 
 
 @contextmanager
-def examples_bar(stage: str, examples: int) -> Iterator[None]:
-    """Show examples/s, tokens/s and the time left while examples are computed in this process; nothing where no one looks."""
-    started, tokens = time.monotonic(), 0
-    with tqdm(total=examples, desc=stage, unit="example", disable=not (examples and sys.stderr.isatty())) as bar:
+def board(name: str, stages: Sequence[str]) -> Iterator[Board]:
+    """Keep a table of the stages that run within the block."""
+    token = _BOARD.set(Board(name, stages))
+    try:
+        found = _BOARD.get()
+        assert found is not None
+        yield found
+    finally:
+        _BOARD.reset(token)
 
-        def advance(new_examples: int, new_tokens: int) -> None:
-            nonlocal tokens
-            tokens += new_tokens
-            bar.set_postfix_str(f"{tokens / (time.monotonic() - started):.0f} tokens/s", refresh=False)
-            bar.update(new_examples)
 
-        RUNTIME.progress = advance
+class Stage:
+    """A stage of a run: what it does is counted, timed and shown. Used as a context; `cost` holds once `done` was called.
+
+    Args:
+        name: As people see it.
+        unit: What is counted: "examples", "checkpoints", "features".
+    """
+
+    def __init__(self, name: str, unit: str) -> None:
+        self.name = name
+        self.unit = unit
+        self.cost = StageCost(name=name, unit=unit, total=0, reused=0, computed=0, flagged=0, seconds=0, bytes_written=0)
+        self._board = _BOARD.get()
+        self._expected = self._finished = self._tokens = 0
+        self._ended = threading.Event()
+        self._broken = False
+        self._logged = 0.0
+
+    def __enter__(self) -> "Stage":
+        self._started = self._logged = time.monotonic()
+        RUNTIME.stop.clear()
+        RUNTIME.progress = self.advance
+        self._artifact: UUID = create_progress_artifact(  # type: ignore[assignment]
+            progress=0.0, key=artifact_key(self.name, "progress"), description=self.name
+        )
+        self._bar = tqdm(desc=self.name, total=0, unit=self.unit.removesuffix("s"), disable=not sys.stderr.isatty(), leave=False)
+        self._show("running")
+        # The thread needs the run's context: which server, which run.
+        self._ticker = threading.Thread(target=copy_context().run, args=(self._tick,), daemon=True, name=f"progress of {self.name}")
+        self._ticker.start()
+        return self
+
+    def expect(self, examples: int) -> None:
+        """Say how many examples are to be computed, as far as it is known."""
+        self._expected = examples
+        self._bar.reset(total=examples)
+
+    def advance(self, examples: int, tokens: int = 0) -> None:
+        """Count examples that are computed."""
+        self._finished += examples
+        self._tokens += tokens
+        if tokens:
+            self._bar.set_postfix_str(f"{self._tokens / self._seconds:.0f} tokens/s", refresh=False)
+        self._bar.update(examples)
+
+    def done(self, total: int, computed: int, *, flagged: int = 0, bytes_written: int = 0) -> None:
+        """Say what the stage came to, in its unit."""
+        self.cost = StageCost(
+            name=self.name,
+            unit=self.unit,
+            total=total,
+            reused=total - computed,
+            computed=computed,
+            flagged=flagged,
+            seconds=self._seconds,
+            bytes_written=bytes_written,
+        )
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        RUNTIME.progress = None
+        if error is not None:
+            RUNTIME.stop.set()  # what other threads still compute is not wanted any more
+        self._ended.set()
+        self._ticker.join()
+        self._bar.close()
+        if error is None:
+            self._show("done")
+            emit_event(
+                "less.stage.finished",
+                resource={"prefect.resource.id": f"less.selection.{self._name}", "less.stage": self.name},
+                payload=self.cost.model_dump(),
+            )
+        elif isinstance(error, Exception):
+            self._show("failed")
+
+    @property
+    def line(self) -> str:
+        """How far, how fast and how long yet, for a person."""
+        if not self._expected:
+            return f"{self.name}: begins" if self._seconds < FIRST else f"{self.name}: going on"
+        rate = self._finished / self._seconds
+        left = duration(max(0, self._expected - self._finished) / rate) if self._finished else "?"
+        done = f"{thousands(self._finished)} of {thousands(self._expected)} examples"
+        return f"{self.name}: {percent(self._share)} · {done} · {rate:#.3g} examples/s · {left} left"
+
+    @property
+    def _share(self) -> float:
+        return min(1.0, self._finished / self._expected) if self._expected else 0.0
+
+    @property
+    def _seconds(self) -> float:
+        return max(time.monotonic() - self._started, 1e-6)
+
+    @property
+    def _name(self) -> str:
+        return self._board.name if self._board else "none"
+
+    def _tick(self) -> None:
+        shown = 0
+        while not self._ended.wait(min(LAST, max(FIRST, self._seconds / SLOWER))):
+            if self._finished != shown:
+                shown = self._finished
+                self._show("running")
+
+    def _show(self, state: str) -> None:
+        """Tell the server; a server that does not answer must not end the work."""
         try:
-            yield
-        finally:
-            RUNTIME.progress = None
+            self._tell(state)
+        except Exception as error:  # whatever the client raises
+            if not self._broken:
+                logger.warning("progress of %s cannot be shown: %s", self.name, error)
+            self._broken = True
+
+    def _tell(self, state: str) -> None:
+        done = state == "done"
+        update_progress_artifact(self._artifact, progress=100.0 if done else 100.0 * self._share, description=self.line)
+        if self._board is None:
+            return
+        if done:
+            self._board.show(self.name, state, {"progress": "100%", "left": ""} | stage_row(self.cost))
+        else:
+            rate = f"{self._finished / self._seconds:#.3g} examples/s" if self._finished else ""
+            left = duration((self._expected - self._finished) * self._seconds / self._finished) if self._finished else ""
+            self._board.show(self.name, state, {"progress": percent(self._share), "left": left, "rate": rate})
+        if done or state == "failed" or time.monotonic() - self._logged > LOG_EVERY or not self._finished:
+            self._logged = time.monotonic()
+            self._board.log.info("%s", self._summary() if done else f"{self.name}: failed" if state == "failed" else self.line)
+
+    def _summary(self) -> str:
+        cost = self.cost
+        counts = f"{thousands(cost.computed)} {cost.unit} computed, {thousands(cost.reused)} reused"
+        flagged = f", {thousands(cost.flagged)} flagged" if cost.flagged else ""
+        return f"{self.name}: done in {duration(cost.seconds)}; {counts}{flagged}"
 
 
 def show_plan(side: str, work: Sequence[FeatureWork]) -> None:
@@ -52,17 +223,6 @@ def show_plan(side: str, work: Sequence[FeatureWork]) -> None:
     )
 
 
-class StageProgress:
-    """The progress artifact of a stage of `total` steps."""
-
-    def __init__(self, stage: str, total: int) -> None:
-        self._total = total
-        self._done = self._shown = 0
-        self._artifact: UUID = create_progress_artifact(progress=0.0, key=f"{stage.replace(' ', '-')}-progress", description=stage)  # type: ignore[assignment]
-
-    def step(self) -> None:
-        """Count a step; show it where it is worth an update."""
-        self._done += 1
-        if self._done == self._total or (self._done - self._shown) * UPDATES >= self._total:
-            self._shown = self._done
-            update_progress_artifact(artifact_id=self._artifact, progress=100.0 * self._done / self._total)
+def artifact_key(name: str, what: str) -> str:
+    """Return an artifact's key: Prefect takes lower case letters, digits and dashes."""
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{name}-{what}".lower())

@@ -1,4 +1,4 @@
-"""Server, UI, work pool, deployments and a worker with one command; all of them end with it."""
+"""Server, UI, work pool, deployments and a worker with one command; what dies is started again, and all of it ends with it."""
 
 import os
 import signal
@@ -20,10 +20,54 @@ POOL = "less"
 PROJECT = "prefect.yaml"
 START_SECONDS = 180  # a first start migrates an empty database
 GRACE_SECONDS = 15
+TOO_SOON = 10  # seconds: what ends sooner than this after its start is not started a third time
+HEARTBEAT = "30"  # seconds between two signs of life of a run, so that one that died with its machine is seen to be dead
 
 
 class ServerError(LessError):
     """The Prefect server, or something around it, did not start."""
+
+
+class Child:
+    """A process of ours that is to run as long as we do."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._environment = dict(environment)
+        self._quick_ends = 0
+        self.start()
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+        # A session of its own: an interrupt from the terminal reaches it through us, once and in order.
+        command = [sys.executable, "-m", "prefect", *self._arguments]
+        self.process = subprocess.Popen(command, env=self._environment, start_new_session=True)
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def start_again(self) -> None:
+        """Start it anew.
+
+        Raises:
+            ServerError: It does not stay up.
+        """
+        self._quick_ends = self._quick_ends + 1 if time.monotonic() - self._started < TOO_SOON else 0
+        if self._quick_ends > 1:
+            raise ServerError(
+                f"prefect {' '.join(self._arguments)}", "it to run", "an end right after its start", "See its last lines above."
+            )
+        print(f"less-flow: prefect {self._arguments[0]} ended; starting it again", flush=True)
+        self.start()
+
+    def stop(self) -> None:
+        if self.ended():
+            return
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def serve(host: str, port: int) -> None:
@@ -42,41 +86,46 @@ def serve(host: str, port: int) -> None:
         raise ServerError(
             f"less-flow serve --port {port}", "a free port", "a Prefect server that runs there already", "Stop it or choose another port."
         )
-    environment = os.environ | {"PREFECT_API_URL": url}
-    children: list[subprocess.Popen[bytes]] = []
+    environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT}
+    children: list[Child] = []
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        children.append(_start(["server", "start", "--host", host, "--port", str(port)], environment))
-        _wait_until_healthy(url, children[0])
+        server = Child(["server", "start", "--host", host, "--port", str(port)], environment)
+        children.append(server)
+        _wait_until_healthy(url, server)
         _prefect(["work-pool", "create", POOL, "--type", "process", "--overwrite"], environment)
+        _run_python("flows.provide", environment)
         _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", PROJECT], environment)
-        children.append(_start(["worker", "start", "--pool", POOL, "--name", "less-worker"], environment))
+        children.append(Child(["worker", "start", "--pool", POOL, "--name", "less-worker"], environment))
         print(
             f"\nless-flow: UI on http://{host}:{port}/deployments - choose `select`, Run, Custom run. Ctrl-C ends everything.\n", flush=True
         )
-        while all(child.poll() is None for child in children):
+        while True:
+            for child in children:
+                if child.ended():
+                    child.start_again()
+                    _wait_until_healthy(url, server)
             time.sleep(0.5)
-        raise ServerError("less-flow serve", "server and worker to run", "one of them ended", "See its last lines above.")
     finally:
-        _stop(children)
-
-
-def _start(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    # A session of its own: an interrupt from the terminal reaches it through us, once and in order.
-    return subprocess.Popen([sys.executable, "-m", "prefect", *arguments], env=dict(environment), start_new_session=True)
+        for child in reversed(children):  # the worker before the server, so that it can say what became of its runs
+            child.stop()
 
 
 def _prefect(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "prefect", *arguments], env=dict(environment), capture_output=True, text=True)
+    _run_python("prefect", environment, *arguments)
+
+
+def _run_python(module: str, environment: Mapping[str, str], *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *arguments], env=dict(environment), capture_output=True, text=True)
     if done.returncode:
         got = (done.stdout + done.stderr).strip()[-500:]
-        raise ServerError(f"prefect {' '.join(arguments)}", "success", got, "Mend what it names.")
+        raise ServerError(f"{module} {' '.join(arguments)}", "success", got, "Mend what it names.")
 
 
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_until_healthy(url: str, server: Child) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _healthy(url):
-        if server.poll() is not None or time.monotonic() > deadline:
+        if server.ended() or time.monotonic() > deadline:
             raise ServerError("the Prefect server", f"an answer at {url}", "none", "See its last lines above; is the port free?")
         time.sleep(0.5)
 
@@ -87,17 +136,6 @@ def _healthy(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End the worker before the server, so that it can say what became of its runs."""
-    for child in reversed(children):
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGTERM)
-            try:
-                child.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -62,11 +62,15 @@ Shape = Literal["auto", "messages", "prompt_completion", "alpaca", "sharegpt"]
 
 
 class PoolSettings(Settings):
-    """A named source of training examples: a file, or a data set on the hub."""
+    """A named source of training examples: files, or a data set on the hub."""
 
     name: Name = Field(title="Name")
-    path: str = Field("", title="File", description="JSONL, JSON or Parquet, relative to the data folder. Or name a hub data set below.")
-    hub: str = Field("", title="Hub data set", description="For example allenai/tulu-3-sft-mixture. Leave empty to read the file.")
+    path: str = Field(
+        "",
+        title="Files",
+        description="A file of JSONL, JSON or Parquet, a folder of them, or a pattern such as mix/*.jsonl; relative to the data folder.",
+    )
+    hub: str = Field("", title="Hub data set", description="Instead of files. For example allenai/tulu-3-sft-mixture.")
     split: str = Field("train", title="Split", description="Split of the hub data set.")
     format: Shape = Field("auto", title="Shape of a row", description="auto looks at each row's keys.")
     sample: int = Field(0, ge=0, title="Sample", description="Draw this many examples at random, by their content. 0: all.")
@@ -184,6 +188,13 @@ class ExecutionSettings(Settings):
     batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 1024 on a CPU. Halved when memory runs out.")
 
 
+class RewarmSettings(Settings):
+    """When a selection that is made again trains its warmup again."""
+
+    when: Literal["never", "when_pool_grew_by", "always"] = "never"
+    pool_grew_by: float = Field(0.5, gt=0)
+
+
 class SelectSettings(Settings):
     """One selection run."""
 
@@ -192,8 +203,8 @@ class SelectSettings(Settings):
     pools: list[PoolSettings] = Field(min_length=1, title="Pools", description="Where examples are selected from.")
     targets: list[TargetSettings] = Field(min_length=1, title="Targets", description="What they are selected for.")
     data_dir: str = Field(".", title="Data folder", description="Relative pool and target files start here.")
-    store: str = Field("store", title="Store", description="Folder or URL of features, shared by all runs.")
-    runs: str = Field("runs", title="Results", description="Folder or URL; this run writes to <results>/<name>.")
+    store: str = Field("store", min_length=1, title="Store", description="Folder or URL of features, shared by all runs.")
+    runs: str = Field("runs", min_length=1, title="Results", description="Folder or URL; this run writes to <results>/<name>.")
     selection: BudgetSettings = Field(BudgetSettings(), title="Selection")
     warmup: WarmupSettings = Field(WarmupSettings(), title="Warmup")
     features: FeatureSettings = Field(FeatureSettings(), title="Features")
@@ -237,9 +248,18 @@ def load_settings(path: str | Path, overrides: Iterable[str] = ()) -> SelectSett
         raise ConfigError(str(path), "YAML", " ".join(str(error).split()), "Mend the file at that place.") from None
     if not isinstance(data, dict):
         raise ConfigError(str(path), "a mapping of settings", type(data).__name__, "See README.md for an example.")
+    apply_overrides(data, overrides)
+    return parse_settings(data, where=str(path))
+
+
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Change settings in place, each as ``key.sub=value``.
+
+    Raises:
+        ConfigError: One of them is not of that form, or its key cannot be there.
+    """
     for override in overrides:
         _override(data, override)
-    return parse_settings(data, where=str(path))
 
 
 def parse_settings(data: dict[str, Any], where: str) -> SelectSettings:

@@ -12,7 +12,7 @@ import torch
 from less_core.addresses import feature_address, warmup_address
 from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
-from less_core.data.index import distinct, draw, index_pool
+from less_core.data.index import assemble, draw_warmup, index_pool
 from less_core.data.pools import open_pool, open_target, read_example
 from less_core.data.targets import read_target
 from less_core.inspection import inspect_model
@@ -58,14 +58,9 @@ def make_plan(settings: SelectSettings) -> Plan:
     model = inspect_model(settings)
     pool_ids, mean_tokens = _pool(settings, model)
     target_ids = {e.example_id for t in settings.targets for e in read_target(t.name, open_target(settings, t.name)).examples}
-    checkpoints = _known_checkpoints(settings, model, pool_ids)
+    checkpoints = known_checkpoints(settings, model, pool_ids)
     count = len(settings.warmup.checkpoints) or settings.warmup.epochs
-    reused = 0
-    for folder in checkpoints:
-        for ids, gradient in ((pool_ids, settings.features.gradient), (pa.array(sorted(target_ids)), "sgd")):
-            address = feature_address(model, checkpoint_fingerprint(folder), settings.features, gradient)
-            held = read_holdings(store_of(settings).feature_shards(address), mend=False)["example_id"].combine_chunks()
-            reused += pc.sum(pc.is_in(ids, value_set=held)).as_py() or 0
+    reused = count_reused(settings, model, checkpoints, pool_ids, pa.array(sorted(target_ids)))
     features = count * (len(pool_ids) + len(target_ids))
     warmed_up = bool(checkpoints) or bool(settings.warmup.checkpoints)
     trained = 0 if warmed_up else settings.warmup.epochs * math.ceil(settings.warmup.fraction * len(pool_ids))
@@ -73,7 +68,6 @@ def make_plan(settings: SelectSettings) -> Plan:
     # Forward and the backward through frozen weights: two operations a parameter each way, every weight used once a token.
     operations = 4.0 * count_parameters(Path(model.folder)) * tokens
     rate = EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype))
-    width = settings.features.projection.dim * DTYPES[settings.features.storage][0].itemsize
     return Plan(
         examples=len(pool_ids),
         target_examples=len(target_ids),
@@ -85,7 +79,7 @@ def make_plan(settings: SelectSettings) -> Plan:
         tokens=tokens,
         operations=operations,
         seconds=operations / rate,
-        store_bytes=(features - reused) * width,
+        store_bytes=(features - reused) * bytes_each(settings),
     )
 
 
@@ -93,21 +87,35 @@ def _pool(settings: SelectSettings, model: ModelRef) -> tuple[pa.Array, float]:
     """Return the distinct example ids of the pools, and the mean number of tokens of some of them."""
     sources = {pool.name: open_pool(settings, pool.name) for pool in settings.pools}
     indexes = [index_pool(p.name, sources[p.name], p.format, skip_bad_rows=p.on_bad_row == "skip") for p in settings.pools]
-    tables = [draw(t, p.sample, purpose="sample") for t, p in zip(distinct([i.table for i in indexes]), settings.pools, strict=True)]
-    table = pa.concat_tables(tables)
+    table = assemble([index.table for index in indexes], [pool.sample for pool in settings.pools]).table
     rows = table.take(random.Random(0).sample(range(table.num_rows), min(SAMPLE, table.num_rows))).to_pylist()
     encoder = Encoder(load_tokenizer(Path(model.folder)), settings.model.template, model.max_length)
-    encoded = encoder.encode([read_example(sources[row["pool"]], row["offset"], settings.pool(row["pool"]).format) for row in rows])
+    places = [(row["pool"], row["file"], row["offset"]) for row in rows]
+    encoded = encoder.encode([read_example(sources[p], file, offset, settings.pool(p).format) for p, file, offset in places])
     return table["example_id"].combine_chunks(), sum(len(e.input_ids) for e in encoded) / len(encoded)
 
 
-def _known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
+def bytes_each(settings: SelectSettings) -> int:
+    """Return the bytes that one feature takes in the store."""
+    return settings.features.projection.dim * DTYPES[settings.features.storage][0].itemsize
+
+
+def count_reused(settings: SelectSettings, model: ModelRef, checkpoints: list[str], pool: pa.Array, target: pa.Array) -> int:
+    """Return how many features at these checkpoints the store has of these examples."""
+    reused = 0
+    for folder in checkpoints:
+        for ids, gradient in ((pool, settings.features.gradient), (target, "sgd")):
+            address = feature_address(model, checkpoint_fingerprint(folder), settings.features, gradient)
+            held = read_holdings(store_of(settings).feature_shards(address), mend=False)["example_id"].combine_chunks()
+            reused += pc.sum(pc.is_in(ids, value_set=held)).as_py() or 0
+    return reused
+
+
+def known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
     """Return the folders of those checkpoints that are there already and are this project's own."""
     if settings.warmup.checkpoints:
         return [path for path in settings.warmup.checkpoints if is_checkpoint(path)]
-    chosen = draw(
-        pa.table({"example_id": ids}), math.ceil(settings.warmup.fraction * len(ids)), purpose="warmup", seed=settings.warmup.seed
-    )
+    chosen = draw_warmup(pa.table({"example_id": ids}), settings.warmup.fraction, settings.warmup.seed)
     store = store_of(settings)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
     record = store.warmup_record(address)

@@ -25,6 +25,15 @@ class ModelRef(Ref):
     lora: LoraSettings
 
 
+class InputsRef(Ref):
+    """What there is to select from, for and with: a model, and the digests of pools and targets by name."""
+
+    method: list[int]  # versions of what computes a selection
+    model: ModelRef
+    pools: dict[str, str]
+    targets: dict[str, str]
+
+
 class PoolRef(Ref):
     """One pool's index and what was counted while it was read."""
 
@@ -56,9 +65,8 @@ class ExamplesRef(Ref):
 
 
 class PreparedRef(Ref):
-    """Model and data, looked at and encoded."""
+    """The data, indexed and encoded."""
 
-    model: ModelRef
     pools: list[PoolRef]
     pool: ExamplesRef
     target: ExamplesRef
@@ -87,11 +95,24 @@ class CheckpointRef(Ref):
     epsilon_share: float
 
 
+class WarmupRef(Ref):
+    """The warmup that a version's checkpoints come from."""
+
+    trained_for: str  # the version
+    needs: str  # address of all that a warmup depends on but its examples
+    folders: list[str]  # of its checkpoints, oldest first
+    pool_examples: int  # in the pool when it was trained
+    new_examples: int  # that came into the pool since
+    fresh: bool  # whether a training on today's pool would be this one
+
+
 class CheckpointsRef(Ref):
     """The checkpoints of a run, oldest first."""
 
     checkpoints: list[CheckpointRef]
     computed: int
+    warmup: WarmupRef
+    how: str  # a sentence: trained or kept, and why
 
 
 class FeatureWork(Ref):
@@ -113,8 +134,10 @@ class FeatureShardRef(Ref):
     checkpoint: str  # its fingerprint: names may repeat where checkpoints come from elsewhere
     shard: int
     files: list[str]
+    elsewhere: bool = False  # another run computes it now
     computed: int
     reused: int
+    flagged: int  # of those computed: without a label, or with a non-finite gradient
     tokens: int
     seconds: float
     bytes_written: int
@@ -126,6 +149,7 @@ class FeaturesRef(Ref):
     path: str
     computed: int
     reused: int
+    flagged: int
     bytes_written: int
 
 
@@ -170,9 +194,10 @@ class SelectionRef(Ref):
 
 
 class RunRef(Ref):
-    """A finished run."""
+    """A finished run. Its paths are the published ones, which lead to its newest version."""
 
     name: str
+    version: str
     folder: str
     report: str
     selections: list[SelectionRef]

@@ -17,7 +17,7 @@ from less_core.refs import EncodedRef, ExamplesRef, ModelRef
 from less_core.storage.examples import read_example_counts, read_run_index, write_example_shard
 from less_core.storage.files import exists, set_aside, size_of
 from less_core.storage.layout import Side, store_of
-from tasks.stage_task import cached, stage_task
+from tasks.stage_task import done_as, stage_task
 
 
 @stage_task("encode {examples.side} · shard {number}/{examples.shards}")
@@ -29,7 +29,7 @@ def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRe
     if exists(path):
         try:
             read_example_counts(path)
-            return cached(ref, "the store has it")
+            return done_as("Cached", ref, "the store has it")
         except CorruptArtifactError:
             set_aside(path)
     chosen = _read_examples(_Rows(settings, examples.side), index)
@@ -46,13 +46,13 @@ class _Rows:
         self._side = side
         self._sources: dict[str, RowSource] = {}
 
-    def example(self, name: str, offset: int) -> Example:
+    def example(self, name: str, file: str, offset: int) -> Example:
         if name not in self._sources:
             self._sources[name] = open_pool(self._settings, name) if self._side == "pool" else open_target(self._settings, name)
         source = self._sources[name]
         if self._side == "target":
-            return to_target_example(json.loads(source.read(offset)))
-        return read_example(source, offset, self._settings.pool(name).format)
+            return to_target_example(json.loads(source.read(file, offset)))
+        return read_example(source, file, offset, self._settings.pool(name).format)
 
 
 def _read_examples(rows: _Rows, index: pa.Table) -> list[Example]:
@@ -61,9 +61,9 @@ def _read_examples(rows: _Rows, index: pa.Table) -> list[Example]:
     for row in index.to_pylist():
         if row["example_id"] in chosen:
             continue
-        example = rows.example(row["pool"], row["offset"])
+        example = rows.example(row["pool"], row["file"], row["offset"])
         if example.example_id != row["example_id"]:
-            where = f"{row['pool']}, row {row['index'] + 1}"
+            where = f"{row['pool']}, {row['file']}, row {row['index'] + 1}"
             raise DataError(where, "the row that was indexed", "another one", "The file changed during the run; run again.")
         chosen[example.example_id] = example
     return list(chosen.values())

@@ -10,16 +10,17 @@ import pyarrow.compute as pc
 from less_core.addresses import feature_address
 from less_core.config import SelectSettings
 from less_core.errors import CorruptArtifactError, MissingArtifactError
-from less_core.extraction import Gradient
+from less_core.extraction import OK, Gradient
 from less_core.fingerprint import fingerprint_ids
 from less_core.refs import CheckpointsRef, ExamplesRef, FeatureShardRef, FeaturesRef, FeatureWork, ModelRef
 from less_core.sharding import read_holdings
 from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
 from less_core.storage.features import verify_feature_shard, write_feature_shard
 from less_core.storage.files import set_aside, size_of, write_json
-from less_core.storage.layout import Side, run_of, store_of
+from less_core.storage.layout import Side, Version, store_of
+from less_core.storage.locks import lock
 from tasks.runtime import RUNTIME
-from tasks.stage_task import cached, stage_task
+from tasks.stage_task import done_as, stage_task
 
 logger = logging.getLogger(__name__)
 
@@ -57,47 +58,67 @@ def plan_features(settings: SelectSettings, model: ModelRef, examples: ExamplesR
 
 
 @stage_task("{work.side} features ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}")
-def extract_features(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, work: FeatureWork) -> FeatureShardRef:
-    """Compute the features of a shard's examples that no whole file of the store holds."""
+def extract_features(
+    settings: SelectSettings, model: ModelRef, examples: ExamplesRef, work: FeatureWork, wait: bool = False
+) -> FeatureShardRef:
+    """Compute the features of a shard's examples that no whole file of the store holds.
+
+    A shard that another run computes at this moment is left to it and marked `elsewhere`, unless we are to `wait` for it.
+    """
     started = time.monotonic()
     index = read_run_index(examples.path, work.shard - 1, ["example_id", "shard"])
     wanted = index["example_id"].unique()
-    files, missing = _verified(work, wanted)
+    files, missing = _verified(work.files, work.fingerprint, wanted)
     ref = FeatureShardRef(
         checkpoint=work.checkpoint.fingerprint,
         shard=work.shard,
         files=files,
         computed=len(missing),
         reused=len(wanted) - len(missing),
+        flagged=0,
         tokens=0,
         seconds=0,
         bytes_written=0,
     )
     if not len(missing):
-        return cached(ref, f"the store has all {len(wanted)} examples")
-    encoded = read_example_shard(store_of(settings).example_shard(model.encoding, index["shard"][0].as_py()), missing)
-    with RUNTIME.lock:
-        extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, gradient_of(settings, work.side))
-        features = extractor.extract(encoded, _batch_tokens(settings, model), RUNTIME.progress)
-    path = store_of(settings).feature_shard(work.fingerprint, fingerprint_ids(features.example_ids))
-    write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
+        return done_as("Cached", ref, f"the store has all {len(wanted)} examples")
+    path = store_of(settings).feature_shard(work.fingerprint, fingerprint_ids(missing.to_pylist()))
+    with lock(path, wait=wait) as ours:
+        if not ours:
+            return done_as("Elsewhere", ref.model_copy(update={"elsewhere": True}), "another run computes it; asked again at the end")
+        if _verified([path], work.fingerprint, missing)[0]:
+            ref = ref.model_copy(update={"files": sorted([*files, path]), "computed": 0, "reused": len(wanted)})
+            return done_as("Cached", ref, "another run computed it since the plan")
+        encoded = read_example_shard(store_of(settings).example_shard(model.encoding, index["shard"][0].as_py()), missing)
+        with RUNTIME.lock:
+            extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, gradient_of(settings, work.side))
+            features = extractor.extract(encoded, _batch_tokens(settings, model), RUNTIME.advance)
+        write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
     seconds, tokens = time.monotonic() - started, sum(features.num_tokens)
     place = f"ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}"
     logger.info("%s: %d examples, %.1f examples/s, %.0f tokens/s", place, len(encoded), len(encoded) / seconds, tokens / seconds)
-    return ref.model_copy(update={"files": sorted([*files, path]), "tokens": tokens, "seconds": seconds, "bytes_written": size_of(path)})
+    return ref.model_copy(
+        update={
+            "files": sorted([*files, path]),
+            "flagged": sum(status != OK for status in features.status),
+            "tokens": tokens,
+            "seconds": seconds,
+            "bytes_written": size_of(path),
+        }
+    )
 
 
-def _verified(work: FeatureWork, wanted: pa.Array) -> tuple[list[str], pa.Array]:
+def _verified(paths: list[str], fingerprint: str, wanted: pa.Array) -> tuple[list[str], pa.Array]:
     """Return the files that verify and the ids that none of them holds; a file that does not is set aside."""
     files = []
-    for path in work.files:
+    for path in paths:
         try:
-            held = verify_feature_shard(path, work.fingerprint)
+            held = verify_feature_shard(path, fingerprint)
         except CorruptArtifactError as error:
             logger.warning("%s Set aside as %s.", error, set_aside(path))
             continue
         except MissingArtifactError:
-            continue  # set aside or deleted since the plan
+            continue  # not made yet, or set aside or deleted since the plan
         files.append(path)
         wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=held.combine_chunks())))
     return files, wanted
@@ -108,18 +129,17 @@ def _batch_tokens(settings: SelectSettings, model: ModelRef) -> int:
 
 
 @stage_task("note {examples.side} features")
-def note_features(
-    settings: SelectSettings, examples: ExamplesRef, checkpoints: CheckpointsRef, shards: list[FeatureShardRef]
-) -> FeaturesRef:
+def note_features(version: Version, examples: ExamplesRef, checkpoints: CheckpointsRef, shards: list[FeatureShardRef]) -> FeaturesRef:
     """Write down which files hold the features of each shard at each checkpoint."""
     manifest: dict[str, list[Any]] = {c.fingerprint: [[] for _ in range(examples.shards)] for c in checkpoints.checkpoints}
     for shard in shards:
         manifest[shard.checkpoint][shard.shard - 1] = shard.files
-    path = run_of(settings).features(examples.side)
+    path = version.features(examples.side)
     write_json(path, manifest)
     return FeaturesRef(
         path=path,
         computed=sum(s.computed for s in shards),
         reused=sum(s.reused for s in shards),
+        flagged=sum(s.flagged for s in shards),
         bytes_written=sum(s.bytes_written for s in shards),
     )

@@ -15,7 +15,7 @@ from less_core.scoring import TargetRows, TargetVectors, score_shard, target_vec
 from less_core.storage.examples import iterate_run_index, read_example_counts
 from less_core.storage.features import read_feature_rows
 from less_core.storage.files import read_json, size_of
-from less_core.storage.layout import run_of, store_of
+from less_core.storage.layout import Version, store_of
 from less_core.storage.parquet import parquet_writer
 from less_core.storage.scores import score_schema, score_table
 from tasks.stage_task import stage_task
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 @stage_task("score {examples.examples} examples")
 def score_examples(
     settings: SelectSettings,
+    version: Version,
     model: ModelRef,
     examples: ExamplesRef,
     targets: ExamplesRef,
@@ -38,11 +39,11 @@ def score_examples(
     vectors = [torch.cat([t.vectors[i] for t in targets_]) for i in range(len(checkpoints.checkpoints))]
     weights = [checkpoint.weight for checkpoint in checkpoints.checkpoints]
     manifest = read_json(pool_features.path, made_by="the features stage")
-    run, store, columns = run_of(settings), store_of(settings), settings.influence.subtask_columns
+    store, columns = store_of(settings), settings.influence.subtask_columns
     counts: dict[str, Counter[str]] = {pool.name: Counter() for pool in settings.pools}
     with ExitStack() as files:
         writers = [
-            files.enter_context(parquet_writer(run.scores(t.name), score_schema(t.subtasks if columns else ()), compression="zstd"))
+            files.enter_context(parquet_writer(version.scores(t.name), score_schema(t.subtasks if columns else ()), compression="zstd"))
             for t in targets_
         ]
         for number, index in enumerate(iterate_run_index(examples.path)):
@@ -65,7 +66,12 @@ def score_examples(
     return InfluenceRef(
         scores=[
             ScoresRef(
-                target=t.name, path=run.scores(t.name), examples=t.examples, unusable=t.unusable, subtasks=t.subtasks, left_out=t.left_out
+                target=t.name,
+                path=version.scores(t.name),
+                examples=t.examples,
+                unusable=t.unusable,
+                subtasks=t.subtasks,
+                left_out=t.left_out,
             )
             for t in targets_
         ],
@@ -74,7 +80,7 @@ def score_examples(
             for name, c in counts.items()
         ],
         examples=examples.examples,
-        bytes_written=sum(size_of(run.scores(t.name)) for t in targets_),
+        bytes_written=sum(size_of(version.scores(t.name)) for t in targets_),
     )
 
 

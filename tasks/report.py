@@ -8,25 +8,24 @@ import yaml
 
 from less_core.config import BudgetSettings, SelectSettings
 from less_core.data.pools import open_pool, read_example
-from less_core.method.selection import Ranking, make_budget
 from less_core.refs import (
     CheckpointsRef,
     ExamplesRef,
     InfluenceRef,
     ModelRef,
     PoolRef,
-    RunRef,
     ScoresRef,
     SelectionRef,
 )
+from less_core.report.changes import ChangeSummary
 from less_core.report.html import render_html
 from less_core.report.statistics import ScoreStatistics
 from less_core.report.summary import CheckpointSummary, ExampleView, PoolSummary, RunSummary, StageCost, TargetSummary
 from less_core.storage.examples import find_rows
 from less_core.storage.files import write_json, write_whole
-from less_core.storage.layout import MERGED, run_of
+from less_core.storage.layout import MERGED, Version, run_of
 from less_core.storage.scores import iterate_scores
-from tasks.selection import rank
+from less_core.storage.selections import read_selected_ids
 from tasks.stage_task import stage_task
 
 SHOWN = 10  # examples from the top and from the bottom
@@ -36,6 +35,7 @@ PACKAGES = ("less-flow", "torch", "transformers", "peft", "prefect", "pyarrow")
 @stage_task("summarise")
 def summarise(
     settings: SelectSettings,
+    version: Version,
     model: ModelRef,
     pools: list[PoolRef],
     examples: ExamplesRef,
@@ -43,12 +43,14 @@ def summarise(
     influence: InfluenceRef,
     selections: list[SelectionRef],
     stages: list[StageCost],
+    changes: ChangeSummary | None,
 ) -> RunSummary:
     """Gather the summary of a run."""
     by_target = {selection.target: selection for selection in selections}
-    run = run_of(settings)
+    names = run_of(settings).published
     return RunSummary(
         name=settings.name,
+        version=version.name,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         model=settings.model.path,
         device=f"{model.device}, {model.dtype}",
@@ -62,21 +64,26 @@ def summarise(
             CheckpointSummary(name=c.name, step=c.step, learning_rate=c.learning_rate, weight=c.weight, epsilon_share=c.epsilon_share)
             for c in checkpoints.checkpoints
         ],
-        targets=[_target(settings, examples, scores, by_target[scores.target]) for scores in influence.scores],
+        targets=[_target(settings, version, examples, scores, by_target[scores.target]) for scores in influence.scores],
+        changes=changes,
         merged=by_target[MERGED].selected if MERGED in by_target else 0,
-        files=[*(s.path for s in influence.scores), *(s.path for s in selections), run.report, run.record],
+        files=[
+            *(names.scores(s.target) for s in influence.scores),
+            *(names.selected(s.target) for s in selections),
+            names.report,
+            names.record,
+        ],
     )
 
 
 @stage_task("write report")
-def write_report(settings: SelectSettings, summary: RunSummary, selections: list[SelectionRef]) -> RunRef:
-    """Write report.html and run.json."""
-    run = run_of(settings)
-    with write_whole(run.report) as file:
+def write_report(version: Version, summary: RunSummary) -> None:
+    """Write report.html and, last of all files of a version, run.json."""
+    with write_whole(version.report) as file:
         file.write(render_html(summary).encode())
     # The record is for programs: no text of the pools in it.
-    write_json(run.record, summary.model_dump(mode="json", exclude={"targets": {"__all__": {"best", "worst"}}}))
-    return RunRef(name=settings.name, folder=run.root, report=run.report, selections=selections)
+    shown: Any = {"targets": {"__all__": {"best", "worst"}}, "changes": {"selections": {"__all__": {"moved_in", "moved_out"}}}}
+    write_json(version.record, summary.model_dump(mode="json", exclude=shown))
 
 
 def describe_budget(budget: BudgetSettings) -> str:
@@ -105,9 +112,8 @@ def _pools(pools: list[PoolRef], examples: ExamplesRef, influence: InfluenceRef)
     ]
 
 
-def _target(settings: SelectSettings, examples: ExamplesRef, scores: ScoresRef, selection: SelectionRef) -> TargetSummary:
-    budget = make_budget(settings.selection.by, settings.selection.amount, examples.examples)
-    ids = set(rank(scores, Ranking(budget)).example_ids.tolist())
+def _target(settings: SelectSettings, version: Version, examples: ExamplesRef, scores: ScoresRef, selection: SelectionRef) -> TargetSummary:
+    ids = set(read_selected_ids(version.selected_ids(scores.target)))
     statistics = ScoreStatistics(lambda: iterate_scores(scores.path), ids, SHOWN)
     return TargetSummary(
         name=scores.target,
@@ -133,10 +139,9 @@ def _views(settings: SelectSettings, examples: ExamplesRef, rows: list[dict[str,
     places = find_rows(examples.path, [row["example_id"] for row in rows])
     views = []
     for rank_, row in zip(range(first_rank, first_rank + step * len(rows), step), rows, strict=True):
-        pool, offset = places[row["example_id"]]
-        example = read_example(open_pool(settings, pool), offset, settings.pool(pool).format)
-        text = "\n\n".join(f"{message.role}:\n{message.content}" for message in example.messages)
-        views.append(ExampleView(rank=rank_, text=text, **row))
+        place = places[row["example_id"]]
+        example = read_example(open_pool(settings, place.pool), place.file, place.offset, settings.pool(place.pool).format)
+        views.append(ExampleView(rank=rank_, text=example.text, **row))
     return views
 
 

@@ -1,7 +1,7 @@
 """What a worker process keeps between feature tasks: the base model, and the checkpoint that is in it."""
 
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 import torch
 from peft import PeftModel
@@ -16,16 +16,32 @@ from less_core.refs import CheckpointRef, ModelRef
 from less_core.storage.checkpoints import read_checkpoint
 
 
+class Stopped(Exception):
+    """The stage ended, by a cancellation, a timeout or a failure elsewhere, while this work was going on."""
+
+
 class Runtime:
     """One base model with one checkpoint's extractor; another checkpoint replaces the adapter, not the base model."""
 
     def __init__(self) -> None:
         self.lock = Lock()  # to be held while an extractor is used: hooks on a shared model do not mix
         self.progress: Progress | None = None  # told of every batch computed in this process
+        self.stop = Event()  # set when work in other threads is to end at its next batch
         self._model_key = ""
         self._model: PeftModel | None = None
         self._extractor_key: tuple[str, ...] = ()
         self._extractor: FeatureExtractor | None = None
+
+    def advance(self, examples: int, tokens: int) -> None:
+        """Count a batch that is done.
+
+        Raises:
+            Stopped: No more is wanted.
+        """
+        if self.stop.is_set():
+            raise Stopped("the stage was stopped")
+        if self.progress:
+            self.progress(examples, tokens)
 
     def extractor(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, gradient: Gradient) -> FeatureExtractor:
         """Return the extractor for a checkpoint, loading what is not loaded."""

@@ -7,15 +7,16 @@ from less_core.data.pools import open_pool
 from less_core.errors import ConfigError, NonFiniteGradientError
 from less_core.method.selection import Ranking, make_budget, merge_round_robin
 from less_core.refs import ExamplesRef, InfluenceRef, ScoresRef, SelectionRef
-from less_core.storage.examples import find_rows
+from less_core.storage.examples import RowPlace, find_rows
 from less_core.storage.files import write_whole
-from less_core.storage.layout import MERGED, run_of
+from less_core.storage.layout import MERGED, Version
 from less_core.storage.scores import iterate_scores
+from less_core.storage.selections import write_selected_ids
 from tasks.stage_task import stage_task
 
 
 @stage_task("select")
-def select_examples(settings: SelectSettings, examples: ExamplesRef, influence: InfluenceRef) -> list[SelectionRef]:
+def select_examples(settings: SelectSettings, version: Version, examples: ExamplesRef, influence: InfluenceRef) -> list[SelectionRef]:
     """Rank each target's scores within the budget and write the chosen rows, best first; with several targets a merged file too."""
     budget = make_budget(settings.selection.by, settings.selection.amount, examples.examples)
     rankings = {scores.target: rank(scores, Ranking(budget)) for scores in influence.scores}
@@ -27,7 +28,8 @@ def select_examples(settings: SelectSettings, examples: ExamplesRef, influence: 
     places = find_rows(examples.path, list(tokens))
     selections = []
     for name, ids in chosen.items():
-        path = run_of(settings).selected(name)
+        path = version.selected(name)
+        write_selected_ids(version.selected_ids(name), ids)
         _write_rows(settings, path, [places[example_id] for example_id in ids])
         threshold = float(rankings[name].scores[-1]) if name in rankings else 0.0
         selections.append(SelectionRef(target=name, path=path, selected=len(ids), tokens=sum(tokens[e] for e in ids), threshold=threshold))
@@ -54,8 +56,8 @@ def rank(scores: ScoresRef, ranking: Ranking) -> Ranking:
     return ranking
 
 
-def _write_rows(settings: SelectSettings, path: str, places: list[tuple[str, int]]) -> None:
-    sources = {name: open_pool(settings, name) for name in sorted({pool for pool, _ in places})}
+def _write_rows(settings: SelectSettings, path: str, places: list[RowPlace]) -> None:
+    sources = {name: open_pool(settings, name) for name in sorted({place.pool for place in places})}
     with write_whole(path) as file:
-        for pool, offset in places:
-            file.write(sources[pool].read(offset) + b"\n")
+        for place in places:
+            file.write(sources[place.pool].read(place.file, place.offset) + b"\n")

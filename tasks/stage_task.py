@@ -10,14 +10,15 @@ from prefect.tasks import exponential_backoff
 
 from less_core.errors import LessError
 from less_core.refs import Ref
+from tasks.runtime import Stopped
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def may_pass_next_time(task: Any, task_run: Any, state: Any) -> bool:
-    """Tell whether a failed task is worth another try: a `LessError` would only come again."""
-    return not isinstance(state.result(raise_on_failure=False), LessError)
+    """Tell whether a failed task is worth another try: a `LessError` would only come again, and what was stopped was meant to be."""
+    return not isinstance(state.result(raise_on_failure=False), LessError | Stopped)
 
 
 def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -34,6 +35,6 @@ def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     return decorate
 
 
-def cached(ref: Ref, message: str) -> Any:
-    """Return the state `Cached`, whose result is `ref`: the store had everything."""
-    return Completed(name="Cached", message=message, data=ref)
+def done_as(name: str, ref: Ref, message: str) -> Any:
+    """Return a completed state that shows under another name, such as `Cached` where the store had everything; its result is `ref`."""
+    return Completed(name=name, message=message, data=ref)

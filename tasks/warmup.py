@@ -1,7 +1,6 @@
 """The warmup: its checkpoints from the store, from a training, or from elsewhere."""
 
 import logging
-import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,9 +12,10 @@ import torch
 from peft import PeftModel
 
 from less_core.addresses import imported_address, warmup_address
-from less_core.config import SelectSettings
+from less_core.basis import read_basis, warmup_needs
+from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.encoding import EncodedExample
-from less_core.data.index import draw
+from less_core.data.index import draw_warmup
 from less_core.errors import DataError
 from less_core.method.adam import epsilon_share
 from less_core.method.influence import checkpoint_weights
@@ -24,26 +24,46 @@ from less_core.model.checkpoint import Checkpoint
 from less_core.model.imported import import_checkpoint
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.warmup import train_warmup
-from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef
+from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef, WarmupRef
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, read_checkpoint, write_checkpoint
 from less_core.storage.examples import iterate_run_index, read_example_shard
 from less_core.storage.files import exists, read_json, write_json
-from less_core.storage.layout import Store, store_of
-from tasks.stage_task import cached, stage_task
+from less_core.storage.layout import Store, Version, run_of, store_of
+from less_core.storage.locks import lock
+from less_core.storage.parquet import read_columns
+from less_core.storage.versions import current_version
+from tasks.runtime import RUNTIME
+from tasks.stage_task import done_as, stage_task
 
 logger = logging.getLogger(__name__)
 
 
 @stage_task("warmup")
-def warm_up(settings: SelectSettings, model: ModelRef, examples: ExamplesRef) -> CheckpointsRef:
+def warm_up(settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, why: str) -> CheckpointsRef:
     """Train the warmup on a part of the pool drawn by content, or go on with it, unless the store has its checkpoints."""
     store = store_of(settings)
     chosen = _draw(settings, examples)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
+    warmup = WarmupRef(
+        trained_for=version.name,
+        needs=warmup_needs(settings, model),
+        folders=[],
+        pool_examples=examples.examples,
+        new_examples=0,
+        fresh=True,
+    )
+    with lock(store.warmup_record(address)):  # of two runs at once one trains, the other waits and finds
+        folders, computed = _train(settings, store, model, chosen, address)
+    how = f"trained on {chosen.num_rows:,} examples of the pool" if computed else "found in the store, trained on the same examples before"
+    ref = _refs(folders, warmup, f"{how}; {why}", computed=computed)
+    return ref if computed else done_as("Cached", ref, "the store has the checkpoints")
+
+
+def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.Table, address: str) -> tuple[list[str], int]:
+    """Return the folders of the checkpoints, and how many of them were made now."""
     record = store.warmup_record(address)
     if exists(record):
-        folders = [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
-        return cached(_refs(folders, computed=0), "the store has the checkpoints")
+        return [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]], 0
     encoded = _read_encoded(store, model, chosen)
     steps: list[int] = []
 
@@ -60,16 +80,50 @@ def warm_up(settings: SelectSettings, model: ModelRef, examples: ExamplesRef) ->
 
     work = _work_folder(store, address)
     lora_model = _new_model(model, settings.warmup.seed)
-    total = train_warmup(lora_model, encoded, settings.warmup, work, keep)
+    total = train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
     every = total // settings.warmup.epochs
     folders = [store.checkpoint(address, every * epoch) for epoch in range(1, settings.warmup.epochs + 1)]
     write_json(record, {"steps": [every * epoch for epoch in range(1, settings.warmup.epochs + 1)], "examples": len(encoded)})
     shutil.rmtree(work, ignore_errors=True)
-    return _refs(folders, computed=len(steps))
+    return folders, max(1, len(steps))  # all of them may have been made by a run that was stopped before its record
+
+
+@stage_task("keep the warmup")
+def keep_checkpoints(warmup: WarmupRef, how: str) -> CheckpointsRef:
+    """Take the checkpoints of the version before, verified."""
+    return done_as("Cached", _refs(warmup.folders, warmup, how, computed=0), how)
+
+
+@stage_task("choose the warmup")
+def choose_warmup(
+    settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, rewarm: RewarmSettings
+) -> tuple[WarmupRef | None, str]:
+    """Return the last version's warmup if it is to be kept, and a sentence that says why or why not."""
+    last = current_version(run_of(settings))
+    if settings.warmup.checkpoints:
+        return None, "the settings name checkpoints"
+    if last is None:
+        return None, "this is the first version"
+    basis = read_basis(last)
+    warmup = basis.warmup
+    if warmup.needs != warmup_needs(settings, model):
+        return None, "the model, or a setting of the warmup, is another"
+    if not all(is_checkpoint(folder) for folder in warmup.folders):
+        return None, f"the store no longer has the checkpoints of version {warmup.trained_for}"
+    if rewarm.when == "always":
+        return None, "it is made again in every run"
+    before, now = (read_columns(v.index("pool"), ["example_id"])["example_id"] for v in (last, version))
+    new = len(now) - pc.sum(pc.is_in(now, value_set=before.combine_chunks())).as_py()
+    fresh = warmup.fresh and len(now) == len(before) and not new
+    warmup = warmup.model_copy(update={"new_examples": warmup.new_examples + new, "fresh": fresh})
+    growth = warmup.new_examples / warmup.pool_examples
+    if rewarm.when == "when_pool_grew_by" and growth >= rewarm.pool_grew_by:
+        return None, f"the pool grew by {growth:.0%} since version {warmup.trained_for}"
+    return warmup, f"kept from version {warmup.trained_for}; since then {warmup.new_examples:,} examples came into the pool"
 
 
 @stage_task("import checkpoints")
-def import_checkpoints(settings: SelectSettings, model: ModelRef) -> CheckpointsRef:
+def import_checkpoints(settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef) -> CheckpointsRef:
     """Take checkpoints that were made before, checked against the model; those of other tools are converted into the store."""
     lora_model = _new_model(model, 0)
     folders, last_step = [], 0
@@ -83,12 +137,20 @@ def import_checkpoints(settings: SelectSettings, model: ModelRef) -> Checkpoints
             write_checkpoint(folder, checkpoint)
         last_step = checkpoint.step
         folders.append(folder)
-    return _refs(folders, computed=0)
+    warmup = WarmupRef(
+        trained_for=version.name,
+        needs=warmup_needs(settings, model),
+        folders=folders,
+        pool_examples=examples.examples,
+        new_examples=0,
+        fresh=True,
+    )
+    return _refs(folders, warmup, "given by warmup.checkpoints", computed=0)
 
 
 def _draw(settings: SelectSettings, examples: ExamplesRef) -> pa.Table:
     table = pa.concat_tables(group.select(["example_id", "shard"]) for group in iterate_run_index(examples.path))
-    return draw(table, math.ceil(settings.warmup.fraction * table.num_rows), purpose="warmup", seed=settings.warmup.seed)
+    return draw_warmup(table, settings.warmup.fraction, settings.warmup.seed)
 
 
 def _read_encoded(store: Store, model: ModelRef, chosen: pa.Table) -> list[EncodedExample]:
@@ -116,7 +178,7 @@ def _new_model(model: ModelRef, seed: int) -> PeftModel:
     return add_lora(base, model.lora, seed=seed)
 
 
-def _refs(folders: list[str], *, computed: int) -> CheckpointsRef:
+def _refs(folders: list[str], warmup: WarmupRef, how: str, *, computed: int) -> CheckpointsRef:
     checkpoints: list[Any] = [read_checkpoint(folder) for folder in folders]
     weights = checkpoint_weights([checkpoint.learning_rate for checkpoint in checkpoints])
     refs = []
@@ -135,4 +197,4 @@ def _refs(folders: list[str], *, computed: int) -> CheckpointsRef:
                 epsilon_share=epsilon_share(second, beta2=checkpoint.adam.beta2),
             )
         )
-    return CheckpointsRef(checkpoints=refs, computed=computed)
+    return CheckpointsRef(checkpoints=refs, computed=computed, warmup=warmup.model_copy(update={"folders": folders}), how=how)

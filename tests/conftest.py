@@ -12,17 +12,23 @@ from samples import WORDS, conversation, write_jsonl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from less_core.config import SelectSettings, parse_settings
+from less_core.config import RewarmSettings, SelectSettings, parse_settings
 from less_core.refs import CheckpointsRef, FeatureShardRef, InfluenceRef, ModelRef, SelectionRef
-from less_core.storage.layout import run_of
+from less_core.report.changes import ChangeSummary
+from less_core.storage.layout import Version
 from less_core.storage.scores import iterate_scores
+from tasks.changes import compare_with_last
+from tasks.check import look_at_inputs, open_version
 from tasks.encode import encode_shard
 from tasks.features import extract_features, note_features, plan_features
 from tasks.influence import score_examples
-from tasks.prepare import find_model, plan_pool, plan_targets, read_pool
+from tasks.prepare import plan_pool, plan_targets, read_pool
+from tasks.publish import publish_version
+from tasks.report import summarise, write_report
 from tasks.selection import select_examples
-from tasks.warmup import import_checkpoints, warm_up
+from tasks.warmup import choose_warmup, import_checkpoints, keep_checkpoints, warm_up
 
+ALWAYS = RewarmSettings(when="always")
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -108,42 +114,54 @@ class Result:
     """What a run without Prefect left."""
 
     settings: SelectSettings
+    version: Version
     model: ModelRef
     checkpoints: CheckpointsRef
     pool_shards: list[FeatureShardRef]
     influence: InfluenceRef
     selections: list[SelectionRef]
+    changes: ChangeSummary | None
 
     def scores(self, target: str = "t") -> dict[str, float]:
-        tables = iterate_scores(run_of(self.settings).scores(target))
+        tables = iterate_scores(self.version.scores(target))
         return {row["example_id"]: row["score"] for table in tables for row in table.to_pylist()}
 
     def selected(self, target: str = "t") -> list[bytes]:
-        return Path(run_of(self.settings).selected(target)).read_bytes().splitlines()
+        return Path(self.version.selected(target)).read_bytes().splitlines()
 
 
 @pytest.fixture
-def run_stages() -> Callable[[SelectSettings], Result]:
+def run_stages() -> Callable[..., Result]:
     """The stages of `select_data` one after the other, as plain functions: what a run computes, without a server."""
 
     def value(returned: Any) -> Any:
         return returned.data if isinstance(returned, State) else returned
 
-    def run(settings: SelectSettings) -> Result:
-        model = find_model.fn(settings)
-        target = plan_targets.fn(settings, model)
-        pool = plan_pool.fn(settings, model, [read_pool.fn(settings, p) for p in settings.pools])
+    def run(settings: SelectSettings, rewarm: RewarmSettings = ALWAYS) -> Result:
+        inputs, version = look_at_inputs.fn(settings), open_version.fn(settings)
+        model = inputs.model
+        target = plan_targets.fn(settings, version, model)
+        pools = [read_pool.fn(settings, version, p) for p in settings.pools]
+        pool = plan_pool.fn(settings, version, model, pools)
         for side in (target, pool):
             for number in range(1, side.shards + 1):
                 encode_shard.fn(settings, model, side, number)
-        warm = import_checkpoints.fn(settings, model) if settings.warmup.checkpoints else warm_up.fn(settings, model, pool)
+        kept, why = choose_warmup.fn(settings, version, model, pool, rewarm)
+        if settings.warmup.checkpoints:
+            warm = import_checkpoints.fn(settings, version, model, pool)
+        else:
+            warm = keep_checkpoints.fn(kept, why) if kept else warm_up.fn(settings, version, model, pool, why)
         checkpoints = value(warm)
         notes, shards = {}, {}
         for side in (target, pool):
             work = plan_features.fn(settings, model, side, checkpoints)
             shards[side.side] = [value(extract_features.fn(settings, model, side, w)) for w in work]
-            notes[side.side] = note_features.fn(settings, side, checkpoints, shards[side.side])
-        influence = score_examples.fn(settings, model, pool, target, checkpoints, notes["pool"], notes["target"])
-        return Result(settings, model, checkpoints, shards["pool"], influence, select_examples.fn(settings, pool, influence))
+            notes[side.side] = note_features.fn(version, side, checkpoints, shards[side.side])
+        influence = score_examples.fn(settings, version, model, pool, target, checkpoints, notes["pool"], notes["target"])
+        selections = select_examples.fn(settings, version, pool, influence)
+        changes = compare_with_last.fn(settings, version, inputs, checkpoints, list(notes.values()), selections, [])
+        write_report.fn(version, summarise.fn(settings, version, model, pools, pool, checkpoints, influence, selections, [], changes))
+        publish_version.fn(settings, version, inputs, checkpoints, selections, [], "")
+        return Result(settings, version, model, checkpoints, shards["pool"], influence, selections, changes)
 
     return run

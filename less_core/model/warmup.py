@@ -25,6 +25,7 @@ def train_warmup(
     settings: WarmupSettings,
     work_folder: Path,
     on_checkpoint: Callable[[int, Checkpoint], None],
+    on_batch: Callable[[int], None],
 ) -> int:
     """Train the adapter in place and hand over a checkpoint at the end of each epoch; return the optimizer steps of all epochs.
 
@@ -37,6 +38,7 @@ def train_warmup(
         settings: Epochs, learning rate, batch size and seed.
         work_folder: Local folder for the Trainer's own state.
         on_checkpoint: Called with the epoch, counted from 1, and the checkpoint.
+        on_batch: Called after every micro-batch with the number of its examples; what it raises ends the training.
     """
     micro = min(settings.micro_batch_size, settings.batch_size)
     accumulate = math.ceil(settings.batch_size / micro)
@@ -68,12 +70,26 @@ def train_warmup(
         args=arguments,
         train_dataset=list(examples),
         data_collator=collate,
-        callbacks=[_EpochEnd(on_checkpoint)],
+        callbacks=[_EpochEnd(on_checkpoint), _BatchEnd(on_batch, micro)],
     )
     trainer.remove_callback(PrinterCallback)  # `on_checkpoint` is told all that is worth a line
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work_folder)) if work_folder.is_dir() else None)
     model.eval()
     return steps
+
+
+class _BatchEnd(TrainerCallback):
+    """Tells of every micro-batch; the last of an epoch may be smaller than told."""
+
+    def __init__(self, on_batch: Callable[[int], None], examples: int) -> None:
+        self._on_batch = on_batch
+        self._examples = examples
+
+    def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._on_batch(self._examples)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._on_batch(self._examples)
 
 
 class _EpochEnd(TrainerCallback):

@@ -77,6 +77,15 @@ def list_files(folder: str, suffix: str) -> list[str]:
     return [f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
 
 
+def list_folders(folder: str) -> list[str]:
+    """Return the names of the folders in a folder, sorted; none where there is no folder."""
+    file_system, inner = fsspec.core.url_to_fs(folder)
+    if not file_system.isdir(inner):
+        return []
+    found = [str(entry["name"]).rstrip("/") for entry in file_system.ls(inner, detail=True) if entry["type"] == "directory"]
+    return sorted(name.rpartition("/")[2] for name in found)
+
+
 def size_of(path: str) -> int:
     """Return a file's size in bytes."""
     file_system, inner = fsspec.core.url_to_fs(path)

@@ -37,10 +37,14 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Run:
-    """The results of one run."""
+class Version:
+    """The results of one selection. A run's own folder has the same names, which lead to its newest version."""
 
     root: str
+
+    @property
+    def name(self) -> str:
+        return self.root.rpartition("/")[2]
 
     def index(self, side: Side) -> str:
         return f"{self.root}/index/{side}.parquet"
@@ -51,11 +55,21 @@ class Run:
     def features(self, side: Side) -> str:
         return f"{self.root}/index/{side}_features.json"
 
+    def selected_ids(self, target: str) -> str:
+        return f"{self.root}/index/selected/{target}.parquet"
+
     def scores(self, target: str) -> str:
         return f"{self.root}/scores/{target}.parquet"
 
     def selected(self, target: str) -> str:
         return f"{self.root}/selected/{target}.jsonl"
+
+    def moves(self, target: str) -> str:
+        return f"{self.root}/changes/{target}.parquet"
+
+    @property
+    def basis(self) -> str:
+        return f"{self.root}/basis.json"
 
     @property
     def report(self) -> str:
@@ -66,7 +80,30 @@ class Run:
         return f"{self.root}/run.json"
 
 
-MERGED = "merged"  # stands for a target's name in `Run.selected`
+@dataclass(frozen=True)
+class Run:
+    """A named selection: its versions, the newest of them published under the run's own name."""
+
+    root: str
+
+    def version(self, name: str) -> Version:
+        return Version(f"{self.root}/versions/{name}")
+
+    @property
+    def versions(self) -> str:
+        return f"{self.root}/versions"
+
+    @property
+    def published(self) -> Version:
+        return Version(self.root)
+
+    @property
+    def current(self) -> str:
+        return f"{self.root}/current"
+
+
+PUBLISHED = ("scores", "selected", "changes", "report.html", "run.json")  # names in a version that a run's own folder has too
+MERGED = "merged"  # stands for a target's name in `Version.selected`
 
 
 def store_of(settings: SelectSettings) -> Store:

@@ -40,7 +40,7 @@ def test_flow_shows_readable_tasks_then_cached_ones_and_leaves_all_files(make_se
     states = {run.name: run.state_name for run in task_runs(second)}
     for stage in ("pool features ckpt", "target features ckpt", "encode", "warmup"):
         assert {state for name, state in states.items() if name.startswith(stage)} == {"Cached"}
-    run = run_of(settings)
+    run = run_of(settings).published
     for path in (run.report, run.record, run.scores("t"), run.selected("t")):
         assert Path(path).stat().st_size
 

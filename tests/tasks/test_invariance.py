@@ -159,7 +159,7 @@ def test_index_and_scores_leave_no_temporary_files(make_settings, run_stages) ->
     settings = make_settings()
     run_stages(settings)
     assert not [p for root in (settings.store, settings.runs) for p in Path(root).rglob("*") if p.name.endswith(".tmp")]
-    assert list_files(run_of(settings).root + "/scores", ".parquet")
+    assert list_files(run_of(settings).published.root + "/scores", ".parquet")
 
 
 def _ids(result) -> list[str]:

@@ -28,7 +28,7 @@ def train(base_models, folder: Path, stop_after: int = 0) -> dict[int, Checkpoin
             raise StopError
         kept[epoch] = checkpoint
 
-    assert train_warmup(model, encoded_examples(), SETTINGS, folder, keep) == 9
+    assert train_warmup(model, encoded_examples(), SETTINGS, folder, keep, lambda examples: None) == 9
     return kept
 
 

@@ -1,0 +1,53 @@
+"""Make a selection again when its pools, its targets or its settings changed: what did not change is not computed again.
+
+what changed? ─ nothing ─> the state `Unchanged`, in seconds
+              └ else ────> the stages of `select_data`, with the warmup of the last version ─> what came in, what went out
+"""
+
+from typing import Annotated, Literal
+
+from prefect import flow
+from pydantic import Field
+
+from flows.progress import board
+from flows.select_data import make_version
+from flows.stages import NAMES, look
+from less_core.basis import is_unchanged, read_basis
+from less_core.config import RewarmSettings
+from less_core.refs import RunRef
+from less_core.reselection import find_selection
+from less_core.storage.layout import run_of
+from less_core.storage.versions import current_version
+from tasks.publish import published
+from tasks.stage_task import done_as
+
+
+@flow(name="reselect", flow_run_name="{selection}", validate_parameters=True, persist_result=False)
+def reselect(
+    selection: Annotated[str, Field(min_length=1, title="Selection", examples=["maths", "deployments/laptop.yaml"])],
+    runs: Annotated[str, Field(min_length=1, title="Results")] = "runs",
+    overrides: Annotated[list[str], Field(title="Changed settings", examples=[["selection.amount=0.1"]])] = [],  # noqa: B006
+    rewarm: Annotated[Literal["never", "when_pool_grew_by", "always"], Field(title="Train the warmup again")] = "never",
+    pool_grew_by: Annotated[float, Field(gt=0, title="Pool grew by")] = 0.5,
+) -> RunRef:
+    """Make a selection again, and publish what changed since its last version.
+
+    Args:
+        selection: The name of a selection that was made before, such as maths, or a configuration file that ends in .yaml and is read
+            anew in every run.
+        runs: Folder or URL of the results, where a name is looked up. A configuration file says its own.
+        overrides: Settings that differ from those of the last version or of the file, as key.sub=value. For example selection.amount=0.1.
+        rewarm: never - keep the last version's warmup, so that only new examples cost anything. when_pool_grew_by - train it again once
+            the pool has grown by the share below. always - train it on a new draw from the pool.
+        pool_grew_by: Examples that came in since the warmup was trained, over those in the pool then. 0.5 is a half.
+    """
+    config = find_selection(selection, runs, overrides)
+    again = RewarmSettings(when=rewarm, pool_grew_by=pool_grew_by)
+    with board(config.name, NAMES):
+        inputs, version, cost = look(config)
+        last = current_version(run_of(config))
+        basis = read_basis(last) if last else None
+        if last and basis and is_unchanged(config, inputs, basis, again):
+            found = published(config, last, basis.selections)
+            return done_as("Unchanged", found, f"nothing changed since version {last.name}")
+        return make_version(config, version, inputs, again, cost)

@@ -1,0 +1,212 @@
+"""The stages of a selection, each a flow of its own with a page of its own in the Prefect UI.
+
+What they hand on are refs: paths and counts.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect import flow
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.context import get_run_context
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.urls import url_for
+
+from flows.progress import Stage, artifact_key, show_plan
+from less_core.config import RewarmSettings, SelectSettings
+from less_core.refs import (
+    CheckpointsRef,
+    EncodedRef,
+    ExamplesRef,
+    FeatureShardRef,
+    FeaturesRef,
+    FeatureWork,
+    InfluenceRef,
+    InputsRef,
+    ModelRef,
+    PreparedRef,
+    RunRef,
+)
+from less_core.report.change_markdown import change_row, render_changes
+from less_core.report.changes import ChangeSummary
+from less_core.report.markdown import render_markdown
+from less_core.report.plots import data_uri, plot_scores
+from less_core.report.summary import RunSummary, StageCost
+from less_core.storage.layout import Version
+from tasks.changes import compare_with_last
+from tasks.check import check, check_room, look_at_inputs, open_version
+from tasks.encode import encode_shard
+from tasks.features import extract_features, note_features, plan_features
+from tasks.influence import score_examples
+from tasks.prepare import plan_pool, plan_targets, read_pool
+from tasks.publish import publish_version
+from tasks.report import summarise, write_report
+from tasks.selection import select_examples
+from tasks.warmup import choose_warmup, import_checkpoints, keep_checkpoints, warm_up
+
+Work = TypeVar("Work")
+Done = TypeVar("Done")
+
+NAMES = ("check", "prepare", "warmup", "target features", "pool features", "influence", "selection and report")
+
+# One model in one process: feature tasks wait for it, and more of them in memory would wait for nothing.
+ONE: Any = ThreadPoolTaskRunner(max_workers=1)
+WINDOW = 32  # tasks submitted and not yet done
+
+
+@flow(name="check", flow_run_name="check", persist_result=False)
+def look(config: SelectSettings) -> tuple[InputsRef, Version, StageCost]:
+    """Look at settings, model, pools and targets: what cannot work is said now, before anything heavy."""
+    with Stage("check", "files") as stage:
+        check(config)
+        inputs = look_at_inputs(config)
+        version = open_version(config)
+        files = 1 + len(inputs.pools) + len(inputs.targets)
+        stage.done(files, files)
+    return inputs, version, stage.cost
+
+
+@flow(name="prepare", flow_run_name="prepare", task_runner=ONE, persist_result=False)
+def prepare(config: SelectSettings, version: Version, model: ModelRef) -> tuple[PreparedRef, StageCost]:
+    """Index the data, and encode the examples that the store has not."""
+    with Stage("prepare", "examples") as stage:
+        target = plan_targets(config, version, model)  # before the pools: they may take long to read, and a fault here is seen at once
+        pools = [read_pool(config, version, pool) for pool in config.pools]
+        pool = plan_pool(config, version, model, pools)
+        shards: list[EncodedRef] = []
+        for side in (target, pool):
+            shards += windowed(partial(encode_shard.submit, config, model, side), range(1, side.shards + 1))
+        computed = sum(shard.examples for shard in shards if shard.computed)
+        skipped = sum(pool.skipped for pool in pools)
+        written = sum(shard.bytes_written for shard in shards)
+        stage.done(pool.examples + target.examples, computed, flagged=skipped, bytes_written=written)
+    return PreparedRef(pools=pools, pool=pool, target=target), stage.cost
+
+
+@flow(name="warmup", flow_run_name="warmup", persist_result=False)
+def warmup(
+    config: SelectSettings, version: Version, model: ModelRef, prepared: PreparedRef, rewarm: RewarmSettings
+) -> tuple[CheckpointsRef, StageCost]:
+    """Get the checkpoints that gradients are taken at: given, kept from the last version, or trained."""
+    with Stage("warmup", "checkpoints") as stage:
+        kept, why = choose_warmup(config, version, model, prepared.pool, rewarm)
+        check_room(config, model, prepared, kept)
+        if config.warmup.checkpoints:
+            future = import_checkpoints.submit(config, version, model, prepared.pool)
+        elif kept:
+            future = keep_checkpoints.submit(kept, why)
+        else:
+            stage.expect(round(config.warmup.epochs * config.warmup.fraction * prepared.pool.examples))
+            future = warm_up.submit(config, version, model, prepared.pool, why)
+        checkpoints = future.result()
+        stage.done(len(checkpoints.checkpoints), checkpoints.computed)
+    return checkpoints, stage.cost
+
+
+@flow(name="features", flow_run_name="{examples.side} features", task_runner=ONE, persist_result=False)
+def features(
+    config: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, checkpoints: CheckpointsRef
+) -> tuple[FeaturesRef, StageCost]:
+    """Compute what the store has not of the examples' features at every checkpoint."""
+    with Stage(f"{examples.side} features", "features") as stage:
+        work = plan_features(config, model, examples, checkpoints)
+        show_plan(examples.side, work)
+        stage.expect(sum(w.missing for w in work))
+        shards: list[FeatureShardRef] = []
+        elsewhere: list[FeatureWork] = []
+        for asked, shard in zip(work, windowed(partial(extract_features.submit, config, model, examples), work), strict=True):
+            (elsewhere if shard.elsewhere else shards).append(asked if shard.elsewhere else shard)  # type: ignore[arg-type]
+        shards += windowed(partial(extract_features.submit, config, model, examples, wait=True), elsewhere)
+        ref = note_features(version, examples, checkpoints, shards)
+        stage.done(ref.computed + ref.reused, ref.computed, flagged=ref.flagged, bytes_written=ref.bytes_written)
+    return ref, stage.cost
+
+
+@flow(name="influence", flow_run_name="influence", persist_result=False)
+def influence(
+    config: SelectSettings,
+    version: Version,
+    model: ModelRef,
+    prepared: PreparedRef,
+    checkpoints: CheckpointsRef,
+    pool_features: FeaturesRef,
+    target_features: FeaturesRef,
+) -> tuple[InfluenceRef, StageCost]:
+    """Score every example for every target."""
+    with Stage("influence", "examples") as stage:
+        ref = score_examples(config, version, model, prepared.pool, prepared.target, checkpoints, pool_features, target_features)
+        flagged = sum(pool.no_label + pool.nonfinite for pool in ref.pools)
+        stage.done(ref.examples, ref.examples, flagged=flagged, bytes_written=ref.bytes_written)
+    return ref, stage.cost
+
+
+@flow(name="selection and report", flow_run_name="selection and report", persist_result=False)
+def select_and_report(
+    config: SelectSettings,
+    version: Version,
+    inputs: InputsRef,
+    prepared: PreparedRef,
+    checkpoints: CheckpointsRef,
+    features: list[FeaturesRef],
+    scores: InfluenceRef,
+    costs: list[StageCost],
+) -> RunRef:
+    """Select within the budget, show what was picked, why and what changed, and publish it."""
+    with Stage("selection and report", "examples") as stage:
+        selections = select_examples(config, version, prepared.pool, scores)
+        selected = sum(selection.selected for selection in selections)
+        stage.done(selected, selected)
+        costs = [*costs, stage.cost]
+        changes = compare_with_last(config, version, inputs, checkpoints, features, selections, costs)
+        summary = summarise(config, version, inputs.model, prepared.pools, prepared.pool, checkpoints, scores, selections, costs, changes)
+        write_report(version, summary)
+        if changes:
+            show_changes(config.name, version.name, changes)
+        artifact = show_report(config.name, summary, changes)
+        run = publish_version(config, version, inputs, checkpoints, selections, costs, artifact)
+        stage.done(selected, selected)
+    return run
+
+
+def show_report(name: str, summary: RunSummary, changes: ChangeSummary | None) -> str:
+    """Make the report's artifacts; return the address of the report's."""
+    for target in summary.targets:
+        picture = data_uri(plot_scores(target))
+        create_image_artifact(key=artifact_key(name, f"scores-{target.name}"), image_url=picture, description=f"Scores for {target.name}")
+    report = create_markdown_artifact(key=artifact_key(name, "report"), markdown=render_markdown(summary), description=f"Report of {name}")
+    return artifact_url(report)  # type: ignore[arg-type]
+
+
+def show_changes(name: str, version: str, changes: ChangeSummary) -> None:
+    """Make the artifacts that tell what changed since the version before."""
+    create_markdown_artifact(
+        key=artifact_key(name, "changes"), markdown=render_changes(changes, name, version), description=f"What changed in {name}"
+    )
+    if changes.selections:
+        create_table_artifact(
+            key=artifact_key(name, "change-table"),
+            table=[change_row(change) for change in changes.selections],
+            description=f"What changed in {name}",
+        )
+
+
+def artifact_url(artifact: UUID) -> str:
+    """Return the address of an artifact in the UI; empty where the server has none that is known."""
+    run = get_run_context().flow_run.id  # type: ignore[union-attr]
+    page = url_for("flow-run", obj_id=run) or ""
+    return f"{page.removesuffix(f'runs/flow-run/{run}')}artifacts/artifact/{artifact}" if page else ""
+
+
+def windowed(submit: Callable[[Work], PrefectFuture[Done]], work: Iterable[Work]) -> Iterator[Done]:
+    """Yield results in order with at most `WINDOW` tasks in flight; the first failure is raised."""
+    waiting: deque[PrefectFuture[Done]] = deque()
+    for item in work:
+        if len(waiting) == WINDOW:
+            yield waiting.popleft().result()
+        waiting.append(submit(item))
+    while waiting:
+        yield waiting.popleft().result()

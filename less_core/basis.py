@@ -1,0 +1,89 @@
+"""What a version of a selection was made from, so that the next one knows what changed and what can be kept."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from less_core.addresses import FEATURES_VERSION, WARMUP_VERSION
+from less_core.config import RewarmSettings, SelectSettings
+from less_core.data.pools import open_pool, open_target
+from less_core.errors import CorruptArtifactError
+from less_core.fingerprint import fingerprint
+from less_core.method.projection import VERSION as PROJECTION_VERSION
+from less_core.refs import InputsRef, ModelRef, Ref, SelectionRef, WarmupRef
+from less_core.report.summary import StageCost
+from less_core.storage.files import read_json, write_json
+from less_core.storage.layout import Version
+
+WITHOUT_INFLUENCE = {"name", "store", "runs", "data_dir", "execution"}  # settings that do not change a selection
+
+
+class Basis(Ref):
+    """All that a version was made from, and what making it from nothing would have taken."""
+
+    version: str
+    settings: dict[str, Any]
+    inputs: InputsRef
+    warmup: WarmupRef
+    selections: list[SelectionRef]
+    full_seconds: dict[str, float]  # by stage, nothing reused: measured where something was computed, else from the version before
+    artifact: str = ""  # URL of its report in the Prefect UI
+
+
+def take_inputs(settings: SelectSettings, model: ModelRef) -> InputsRef:
+    """Look at all inputs; files are read but not parsed."""
+    return InputsRef(
+        method=[WARMUP_VERSION, FEATURES_VERSION, PROJECTION_VERSION],
+        model=model,
+        pools={pool.name: open_pool(settings, pool.name).digest() for pool in settings.pools},
+        targets={target.name: open_target(settings, target.name).digest() for target in settings.targets},
+    )
+
+
+def influential(settings: SelectSettings) -> dict[str, Any]:
+    """Return the settings that can change a selection."""
+    return settings.model_dump(mode="json", exclude=WITHOUT_INFLUENCE)
+
+
+def is_unchanged(settings: SelectSettings, inputs: InputsRef, last: Basis, rewarm: RewarmSettings) -> bool:
+    """Tell whether a selection from these inputs would be the last one again."""
+    grew = last.warmup.new_examples / last.warmup.pool_examples >= rewarm.pool_grew_by
+    if not last.warmup.fresh and (rewarm.when == "always" or (rewarm.when == "when_pool_grew_by" and grew)):
+        return False
+    before = {key: value for key, value in last.settings.items() if key not in WITHOUT_INFLUENCE}
+    now, then = (found.model_dump(exclude={"model": {"folder", "device"}}) for found in (inputs, last.inputs))
+    return before == influential(settings) and now == then
+
+
+def warmup_needs(settings: SelectSettings, model: ModelRef) -> str:
+    """Return the address of all that a warmup depends on but its examples."""
+    kept = settings.warmup.model_dump(mode="json")
+    return fingerprint([model.fingerprint, model.encoding, model.dtype, model.lora.model_dump(), kept])
+
+
+def full_seconds(stages: list[StageCost], last: Basis | None) -> dict[str, float]:
+    """Return what each stage would take with nothing reused: by this run's speed where it computed anything, else by the last one's."""
+    before = last.full_seconds if last else {}
+    return {
+        stage.name: stage.seconds * stage.total / stage.computed if stage.computed else max(stage.seconds, before.get(stage.name, 0.0))
+        for stage in stages
+    }
+
+
+def write_basis(version: Version, basis: Basis) -> None:
+    """Write a version's basis."""
+    write_json(version.basis, basis.model_dump(mode="json"))
+
+
+def read_basis(version: Version) -> Basis:
+    """Return a version's basis.
+
+    Raises:
+        MissingArtifactError: It is not there.
+        CorruptArtifactError: It is not a basis.
+    """
+    try:
+        return Basis.model_validate(read_json(version.basis, made_by="a selection"))
+    except ValidationError as error:
+        got = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        raise CorruptArtifactError(version.basis, "the basis of a selection", got, "Run `less-flow run` once to make it anew.") from None

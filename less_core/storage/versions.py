@@ -1,0 +1,83 @@
+"""The versions of a selection: each kept in a folder of its own, the newest published in one step."""
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fsspec
+
+from less_core.errors import ConfigError
+from less_core.storage.files import exists, list_folders
+from less_core.storage.layout import PUBLISHED, Run, Version
+
+
+def new_version(run: Run) -> Version:
+    """Return a version that no one else writes to, named so that names sort by time.
+
+    Raises:
+        ConfigError: Something that is not a link of ours stands where the version would be published.
+    """
+    for name in PUBLISHED if _is_local(run) else ():
+        place = Path(run.root) / name
+        if place.exists() and not place.is_symlink():
+            raise ConfigError(str(place), "a link to a version, or nothing", "a file or folder", "Move it away, or choose another name.")
+    return run.version(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+
+
+def list_versions(run: Run) -> list[Version]:
+    """Return the whole versions, oldest first; a version is whole once it has its record."""
+    versions = [run.version(name) for name in list_folders(run.versions)]
+    return [version for version in versions if exists(version.record)]
+
+
+def current_version(run: Run) -> Version | None:
+    """Return the published version; None before the first."""
+    if _is_local(run):
+        link = Path(run.current)
+        return run.version(link.readlink().name) if link.is_symlink() else None
+    if not exists(run.current):
+        return None
+    with fsspec.open(run.current, "rt") as file:
+        return run.version(file.read().strip())
+
+
+def publish(run: Run, version: Version) -> None:
+    """Make a whole version the newest.
+
+    In a local folder one link is replaced and all names change at once: whoever opens ``selected/<target>.jsonl`` finds a whole file,
+    and files of one version. Object stores have no links: files are copied one by one, each whole or not there, and `current` last.
+    """
+    if _is_local(run):
+        _point(run.current, f"versions/{version.name}")
+        for name in PUBLISHED:
+            if exists(f"{version.root}/{name}"):
+                _point(f"{run.root}/{name}", f"current/{name}")
+            else:
+                Path(run.root, name).unlink(missing_ok=True)
+    else:
+        _copy(run, version)
+
+
+def _point(link: str, to: str) -> None:
+    """Make a link, or replace it in one step."""
+    temporary = Path(f"{link}.{secrets.token_hex(4)}.tmp")
+    temporary.symlink_to(to)
+    temporary.replace(link)
+
+
+def _copy(run: Run, version: Version) -> None:
+    file_system, root = fsspec.core.url_to_fs(run.root)
+    source = fsspec.core.url_to_fs(version.root)[1]
+    files = [name.removeprefix(source + "/") for name in file_system.find(source)]
+    wanted = [name for name in files if name.partition("/")[0] in PUBLISHED]
+    for name in wanted:
+        file_system.copy(f"{source}/{name}", f"{root}/{name}")
+    for folder in PUBLISHED:
+        for old in file_system.find(f"{root}/{folder}") if file_system.isdir(f"{root}/{folder}") else ():
+            if old.removeprefix(root + "/") not in wanted:
+                file_system.rm(old)
+    file_system.pipe_file(fsspec.core.url_to_fs(run.current)[1], version.name.encode())
+
+
+def _is_local(run: Run) -> bool:
+    return "://" not in run.root

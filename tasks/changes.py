@@ -1,0 +1,88 @@
+"""What changed since the version before: inputs, warmup, selections, scores, and what this version cost."""
+
+from less_core.basis import full_seconds, influential, read_basis
+from less_core.comparison import compare_pools, compare_selection, compare_settings, compare_targets, moves
+from less_core.config import SelectSettings
+from less_core.data.pools import open_pool, read_example
+from less_core.refs import CheckpointsRef, FeaturesRef, InputsRef, SelectionRef
+from less_core.report.changes import ChangeSummary, Cost, ExampleMove, SelectionChange
+from less_core.report.summary import StageCost
+from less_core.storage.examples import find_rows
+from less_core.storage.files import exists
+from less_core.storage.layout import Version, run_of
+from less_core.storage.parquet import parquet_writer, read_columns
+from less_core.storage.selections import read_selected_ids
+from less_core.storage.versions import current_version
+from tasks.stage_task import stage_task
+
+SHOWN = 5  # examples that came in, and as many that went out
+SCORES = ("example_id", "pool", "file", "index", "score")
+
+
+@stage_task("compare with the last version")
+def compare_with_last(
+    settings: SelectSettings,
+    version: Version,
+    inputs: InputsRef,
+    checkpoints: CheckpointsRef,
+    features: list[FeaturesRef],
+    selections: list[SelectionRef],
+    stages: list[StageCost],
+) -> ChangeSummary | None:
+    """Compare this version with the published one, and write down every example that came in or went out; None for the first."""
+    last = current_version(run_of(settings))
+    if last is None:
+        return None
+    basis = read_basis(last)
+    order = [pool.name for pool in settings.pools]
+    pools, targets = ([read_columns(v.index(side), _INDEX) for v in (last, version)] for side in ("pool", "target"))
+    return ChangeSummary(
+        before=last.name,
+        before_link=basis.artifact,
+        model_changed=inputs.model.fingerprint != basis.inputs.model.fingerprint,
+        warmup=f"{checkpoints.how[0].upper()}{checkpoints.how[1:]}.",
+        settings=compare_settings({k: v for k, v in basis.settings.items() if k in influential(settings)}, influential(settings)),
+        pools=sorted(compare_pools(*pools), key=lambda pool: order.index(pool.name) if pool.name in order else len(order)),
+        targets=compare_targets(*targets),
+        selections=[
+            _compare(settings, last, version, selection.target)
+            for selection in selections
+            if exists(version.scores(selection.target)) and exists(last.selected_ids(selection.target))
+        ],
+        cost=Cost(
+            features=sum(f.computed + f.reused for f in features),
+            computed=sum(f.computed for f in features),
+            seconds=sum(stage.seconds for stage in stages),
+            seconds_from_nothing=sum(full_seconds(stages, basis).values()),
+        ),
+    )
+
+
+_INDEX = ("example_id", "pool", "file", "index", "source")
+
+
+def _compare(settings: SelectSettings, last: Version, version: Version, target: str) -> SelectionChange:
+    before, now = (read_columns(v.scores(target), SCORES) for v in (last, version))
+    before_ids, now_ids = (read_selected_ids(v.selected_ids(target)) for v in (last, version))
+    moved = moves(before, now, before_ids, now_ids)
+    with parquet_writer(version.moves(target), moved.schema, compression="zstd") as writer:
+        writer.write_table(moved)
+    change = compare_selection(target, before, now, before_ids, now_ids, moved, SHOWN)
+    return change.model_copy(
+        update={
+            "moved_in": _with_text(settings, version, change.moved_in),
+            "moved_out": _with_text(settings, version, change.moved_out),
+        }
+    )
+
+
+def _with_text(settings: SelectSettings, version: Version, moved: list[ExampleMove]) -> list[ExampleMove]:
+    """Add the text of those that still stand in a pool; of the others no row is left to read."""
+    places = find_rows(version.index("pool"), [move.example_id for move in moved])
+    shown = []
+    for move in moved:
+        if place := places.get(move.example_id):
+            example = read_example(open_pool(settings, place.pool), place.file, place.offset, settings.pool(place.pool).format)
+            move = move.model_copy(update={"text": example.text})
+        shown.append(move)
+    return shown

@@ -1,0 +1,40 @@
+"""Looking at the settings and at what they name before anything is computed: what cannot work is said in the first seconds."""
+
+from less_core.basis import take_inputs
+from less_core.config import SelectSettings
+from less_core.inspection import inspect_model
+from less_core.planning import bytes_each, count_reused, known_checkpoints
+from less_core.preflight import check_settings, check_space
+from less_core.refs import InputsRef, ModelRef, PreparedRef, WarmupRef
+from less_core.storage.layout import Version, run_of
+from less_core.storage.parquet import read_columns
+from less_core.storage.versions import new_version
+from tasks.stage_task import stage_task
+
+
+@stage_task("settings")
+def check(settings: SelectSettings) -> None:
+    """Raise the error that a user can act on."""
+    check_settings(settings)
+
+
+@stage_task("model, pools and targets")
+def look_at_inputs(settings: SelectSettings) -> InputsRef:
+    """Find the model and take the digests of all files."""
+    return take_inputs(settings, inspect_model(settings))
+
+
+@stage_task("open a version")
+def open_version(settings: SelectSettings) -> Version:
+    """Name the version that this run makes."""
+    return new_version(run_of(settings))
+
+
+@stage_task("room in the store")
+def check_room(settings: SelectSettings, model: ModelRef, prepared: PreparedRef, kept: WarmupRef | None) -> None:
+    """Check that the features that are missing fit on the store's disk, before a warmup is trained for them."""
+    pool, target = (read_columns(examples.path, ["example_id"])["example_id"].unique() for examples in (prepared.pool, prepared.target))
+    checkpoints = kept.folders if kept else known_checkpoints(settings, model, pool)
+    count = len(settings.warmup.checkpoints) or settings.warmup.epochs
+    missing = count * (len(pool) + len(target)) - count_reused(settings, model, checkpoints, pool, target)
+    check_space(settings.store, missing * bytes_each(settings))

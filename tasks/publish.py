@@ -1,0 +1,48 @@
+"""The last step: what the version was made from is written down, and the version becomes the newest."""
+
+from less_core.basis import Basis, full_seconds, read_basis, write_basis
+from less_core.config import SelectSettings
+from less_core.refs import CheckpointsRef, InputsRef, RunRef, SelectionRef
+from less_core.report.summary import StageCost
+from less_core.storage.layout import Version, run_of
+from less_core.storage.versions import current_version, publish
+from tasks.stage_task import stage_task
+
+
+@stage_task("publish")
+def publish_version(
+    settings: SelectSettings,
+    version: Version,
+    inputs: InputsRef,
+    checkpoints: CheckpointsRef,
+    selections: list[SelectionRef],
+    stages: list[StageCost],
+    artifact: str,
+) -> RunRef:
+    """Make the version the newest; until now nothing that a reader of the selection sees has changed."""
+    run = run_of(settings)
+    last = current_version(run)
+    basis = Basis(
+        version=version.name,
+        settings=settings.model_dump(mode="json"),
+        inputs=inputs,
+        warmup=checkpoints.warmup,
+        selections=selections,
+        full_seconds=full_seconds(stages, read_basis(last) if last else None),
+        artifact=artifact,
+    )
+    write_basis(version, basis)
+    publish(run, version)
+    return published(settings, version, selections)
+
+
+def published(settings: SelectSettings, version: Version, selections: list[SelectionRef]) -> RunRef:
+    """Return a version as its readers see it, under the run's own names."""
+    names = run_of(settings).published
+    return RunRef(
+        name=settings.name,
+        version=version.name,
+        folder=names.root,
+        report=names.report,
+        selections=[selection.model_copy(update={"path": names.selected(selection.target)}) for selection in selections],
+    )

@@ -7,12 +7,6 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
-from flows.progress import artifact_key
-from less_core.report.change_markdown import change_row
-from less_core.report.change_wording import agreement, headline_changes
-from less_core.report.markdown import cell
-from tasks.compare import compare_pair
-
 
 @flow(name="compare", flow_run_name="compare", validate_parameters=True, persist_result=False)
 def compare(
@@ -25,6 +19,12 @@ def compare(
         selections: Two or more names of selections. A name alone is the newest version; name@version is that one.
         runs: Folder or URL of the results.
     """
+    from flows.progress import artifact_key
+    from less_core.report.change_markdown import change_row
+    from less_core.report.change_wording import agreement, headline_changes
+    from less_core.report.markdown import cell
+    from tasks.compare import compare_pair
+
     lines: list[str] = []
     rows: list[dict[str, str | int | float]] = []
     for one, other in combinations(selections, 2):

@@ -68,6 +68,7 @@ def board(name: str, stages: Sequence[str]) -> Iterator[Board]:
         yield found
     finally:
         _BOARD.reset(token)
+        RUNTIME.stop.clear()  # by now all that a stage had started has ended
 
 
 class Stage:
@@ -139,7 +140,11 @@ class Stage:
             self._show("done")
             emit_event(
                 "less.stage.finished",
-                resource={"prefect.resource.id": f"less.selection.{self._name}", "less.stage": self.name},
+                resource={
+                    "prefect.resource.id": f"less.selection.{self._name}",
+                    "prefect.resource.name": self._name,
+                    "less.stage": self.name,
+                },
                 payload=self.cost.model_dump(),
             )
         elif isinstance(error, Exception):

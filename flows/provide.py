@@ -15,17 +15,17 @@ from prefect.exceptions import ObjectNotFound
 POOL = "less"
 QUEUE = "device"
 RUNS_AT_ONCE = 1  # on the queue: one device, one run
-AUTOMATIONS = Path("deployments/crash-detection.yaml")
+CRASH_DETECTION = Path("deployments/crash-detection.yaml")
 
 
 async def provide() -> None:
     """Make what is not there."""
     async with get_client() as client:
         await _provide_queue(client)
-        if AUTOMATIONS.is_file():
-            for data in yaml.safe_load(AUTOMATIONS.read_text())["automations"]:
-                if not await client.read_automations_by_name(data["name"]):
-                    await client.create_automation(AutomationCore.model_validate(data))
+        if CRASH_DETECTION.is_file():
+            automation = AutomationCore.model_validate(yaml.safe_load(CRASH_DETECTION.read_text()))
+            if not await client.read_automations_by_name(automation.name):
+                await client.create_automation(automation)
 
 
 async def _provide_queue(client: PrefectClient) -> None:

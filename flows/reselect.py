@@ -9,17 +9,9 @@ from typing import Annotated, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.progress import board
 from flows.select_data import make_version
-from flows.stages import NAMES, look
-from less_core.basis import is_unchanged, read_basis
 from less_core.config import RewarmSettings
 from less_core.refs import RunRef
-from less_core.reselection import find_selection
-from less_core.storage.layout import run_of
-from less_core.storage.versions import current_version
-from tasks.publish import published
-from tasks.stage_task import done_as
 
 
 @flow(name="reselect", flow_run_name="{selection}", validate_parameters=True, persist_result=False)
@@ -29,6 +21,7 @@ def reselect(
     overrides: Annotated[list[str], Field(title="Changed settings", examples=[["selection.amount=0.1"]])] = [],  # noqa: B006
     rewarm: Annotated[Literal["never", "when_pool_grew_by", "always"], Field(title="Train the warmup again")] = "never",
     pool_grew_by: Annotated[float, Field(gt=0, title="Pool grew by")] = 0.5,
+    tell_above: Annotated[float, Field(ge=0, le=1, title="Tell of more new than")] = 0.2,
 ) -> RunRef:
     """Make a selection again, and publish what changed since its last version.
 
@@ -40,14 +33,17 @@ def reselect(
         rewarm: never - keep the last version's warmup, so that only new examples cost anything. when_pool_grew_by - train it again once
             the pool has grown by the share below. always - train it on a new draw from the pool.
         pool_grew_by: Examples that came in since the warmup was trained, over those in the pool then. 0.5 is a half.
+        tell_above: Where a larger share of a target's selection is new, the event less.selection.changed is emitted, for automations.
     """
-    config = find_selection(selection, runs, overrides)
+    from flows import stages
+    from flows.progress import board
+    from tasks.reselection import find_settings, find_unchanged
+    from tasks.stage_task import done_as
+
+    config = find_settings(selection, runs, overrides)
     again = RewarmSettings(when=rewarm, pool_grew_by=pool_grew_by)
-    with board(config.name, NAMES):
-        inputs, version, cost = look(config)
-        last = current_version(run_of(config))
-        basis = read_basis(last) if last else None
-        if last and basis and is_unchanged(config, inputs, basis, again):
-            found = published(config, last, basis.selections)
-            return done_as("Unchanged", found, f"nothing changed since version {last.name}")
-        return make_version(config, version, inputs, again, cost)
+    with board(config.name, stages.NAMES):
+        inputs, version, cost = stages.look(config)
+        if last := find_unchanged(config, inputs, again):
+            return done_as("Unchanged", last, f"nothing changed since version {last.version}")
+        return make_version(config, version, inputs, again, cost, tell_above)

@@ -186,6 +186,7 @@ class ExecutionSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", title="Device")
     shard_size: int = Field(1024, ge=1, le=65536, title="Examples a shard", description="Aim at 1 to 10 minutes a shard.")
     batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 1024 on a CPU. Halved when memory runs out.")
+    stage_hours: float = Field(0, ge=0, title="Hours a stage", description="A stage that takes longer is ended as failed. 0: no limit.")
 
 
 class RewarmSettings(Settings):

@@ -38,10 +38,14 @@ class Runtime:
         Raises:
             Stopped: No more is wanted.
         """
-        if self.stop.is_set():
-            raise Stopped("the stage was stopped")
+        self.go_on()
         if self.progress:
             self.progress(examples, tokens)
+
+    def go_on(self) -> None:
+        """Raise `Stopped` if no more is wanted."""
+        if self.stop.is_set():
+            raise Stopped("the stage was stopped")
 
     def extractor(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, gradient: Gradient) -> FeatureExtractor:
         """Return the extractor for a checkpoint, loading what is not loaded."""

@@ -1,28 +1,32 @@
-"""The decorator of every task here: no cache of Prefect's own, retries for faults that a retry can help."""
+"""The decorator of every task here: no cache of Prefect's own, retries for faults that a retry can help, an end where a stage ended."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from prefect.tasks import exponential_backoff
 
 from less_core.errors import LessError
 from less_core.refs import Ref
-from tasks.runtime import Stopped
+from tasks.runtime import RUNTIME, Stopped
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def may_pass_next_time(task: Any, task_run: Any, state: Any) -> bool:
-    """Tell whether a failed task is worth another try: a `LessError` would only come again, and what was stopped was meant to be."""
-    return not isinstance(state.result(raise_on_failure=False), LessError | Stopped)
+    """Tell whether a failed task is worth another try: a `LessError` would only come again."""
+    return not isinstance(state.result(raise_on_failure=False), LessError)
 
 
 def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a task of a function; `task_run_name` is what the UI shows, formatted with the function's arguments."""
+    """Make a task of a function; `task_run_name` is what the UI shows, formatted with the function's arguments.
+
+    What is left of a stage that was stopped ends as `Cancelled`, and not as a failure that someone would look into.
+    """
     decorate: Any = task(
         task_run_name=task_run_name,
         cache_policy=NO_CACHE,
@@ -32,7 +36,20 @@ def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         retry_jitter_factor=0.5,
         retry_condition_fn=may_pass_next_time,
     )
-    return decorate
+
+    def stoppable(function: Callable[P, R]) -> Task[P, R]:
+        @wraps(function)
+        def run(*arguments: P.args, **options: P.kwargs) -> Any:
+            try:
+                RUNTIME.go_on()
+                return function(*arguments, **options)
+            except Stopped as stopped:
+                return Cancelled(message=str(stopped))
+
+        made: Task[P, R] = decorate(run)
+        return made
+
+    return stoppable
 
 
 def done_as(name: str, ref: Ref, message: str) -> Any:

@@ -63,7 +63,10 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
     """Return the folders of the checkpoints, and how many of them were made now."""
     record = store.warmup_record(address)
     if exists(record):
-        return [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]], 0
+        folders = [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
+        if all(is_checkpoint(folder) for folder in folders):
+            return folders, 0
+        logger.warning("warmup %s has lost a checkpoint; it is trained again", address)
     encoded = _read_encoded(store, model, chosen)
     steps: list[int] = []
 

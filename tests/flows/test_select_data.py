@@ -1,5 +1,6 @@
 """The flow on a server: what a person sees of a run, what is retried and what is not."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import StateType, TaskRun
 
 from flows.select_data import select_data
 from less_core.errors import DataError
@@ -87,3 +88,29 @@ def test_input_output_fault_is_retried(make_settings, monkeypatch) -> None:
     state = select_data(make_settings(), return_state=True)
     assert state.is_completed()
     assert sorted(run.run_count for run in task_runs(state) if " features ckpt " in run.name)[-2:] == [1, 2]
+
+
+def test_stage_that_takes_too_long_is_ended_and_its_work_with_it(make_settings, monkeypatch) -> None:
+    import tasks.features as module
+
+    make_settings()
+    select_data(make_settings(selection={"by": "count", "amount": 4}))  # what is imported and loaded once is not to count
+    begun, write = [], module.write_feature_shard
+
+    def write_slowly(*arguments: Any, **options: Any) -> None:
+        begun.append(time.monotonic())
+        time.sleep(2)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(module, "write_feature_shard", write_slowly)
+    execution = {"shard_size": 1, "device": "cpu", "stage_hours": 8 / 3600}
+    state = select_data(make_settings(execution=execution, features={"projection": {"dim": 128}, "max_length": 128}), return_state=True)
+    assert state.type == StateType.FAILED, state
+    print(repr(state.message), state.name)
+    states = {run.name: run.state_type for run in task_runs(state)}
+    cut = [type_ for name, type_ in states.items() if name.startswith("target features ckpt") or name.startswith("pool features ckpt")]
+    assert StateType.COMPLETED in cut
+    assert StateType.RUNNING not in cut
+    count = len(begun)
+    time.sleep(3)
+    assert len(begun) == count  # nothing of it goes on in another thread

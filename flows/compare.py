@@ -10,8 +10,8 @@ from pydantic import Field
 
 @flow(name="compare", flow_run_name="compare", validate_parameters=True, persist_result=False)
 def compare(
-    selections: Annotated[list[str], Field(min_length=2, title="Selections", examples=[["maths", "maths@20260101T000000Z-0a1b"]])],
-    runs: Annotated[str, Field(min_length=1, title="Results")] = "runs",
+    selections: Annotated[list[str], Field(min_length=2)],
+    runs: Annotated[str, Field(min_length=1)] = "runs",
 ) -> list[str]:
     """Tell how far selections agree, target by target: overlap, rank correlation, rank shift.
 

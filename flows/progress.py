@@ -1,7 +1,8 @@
 """What a person sees of a run while it goes on: its stages, how far each is, how fast, and when it will end.
 
-A run's page has one table of its stages, kept up to date in place; a stage's page has a progress artifact; the run's log has a line when
-a stage begins and ends, and now and then one between. On a terminal there is a bar too.
+A run's page has the progress of the stage that is at work, in its picture and among its artifacts, and a table of all stages, both kept
+up to date in place; a stage's page has its own progress. The run's log has a line when a stage begins and ends, and now and then one
+between. On a terminal there is a bar too.
 """
 
 import json
@@ -36,7 +37,7 @@ _BOARD: ContextVar["Board | None"] = ContextVar("board", default=None)
 
 
 class Board:
-    """The table of a run's stages on the run's page.
+    """What a run's page shows of its stages: a table of all, and the progress of the one at work.
 
     Args:
         name: Of the selection.
@@ -46,16 +47,20 @@ class Board:
     def __init__(self, name: str, stages: Sequence[str]) -> None:
         self.name = name
         self.log = get_run_logger()  # the run's own, also when a stage writes to it
-        self._rows: dict[str, dict[str, Any]] = {stage: {"stage": stage, "state": "waiting"} for stage in stages}
-        self._artifact: UUID = create_table_artifact(  # type: ignore[assignment]
+        self._rows: dict[str, dict[str, Any]] = {stage: {"stage": stage, "progress": "waiting"} for stage in stages}
+        self._table: UUID = create_table_artifact(  # type: ignore[assignment]
             key=artifact_key(name, "stages"), table=list(self._rows.values()), description=f"Stages of {name}"
         )
+        self._progress: UUID = create_progress_artifact(  # type: ignore[assignment]
+            progress=0.0, key=artifact_key(name, "progress"), description=name
+        )
 
-    def show(self, stage: str, state: str, row: dict[str, Any]) -> None:
-        """Show what is known of a stage."""
-        self._rows[stage] = {"stage": stage, "state": state} | {key: value for key, value in row.items() if key != "stage"}
+    def show(self, stage: str, row: dict[str, Any], share: float, line: str) -> None:
+        """Show what is known of a stage: its row of the table, how much of it is done, and a line for a person."""
+        self._rows[stage] = row
+        update_progress_artifact(self._progress, progress=100.0 * share, description=line)
         with get_client(sync_client=True) as client:
-            client.update_artifact(self._artifact, ArtifactUpdate(data=json.dumps(list(self._rows.values()))))
+            client.update_artifact(self._table, ArtifactUpdate(data=json.dumps(list(self._rows.values()))))
 
 
 @contextmanager
@@ -154,11 +159,20 @@ class Stage:
     def line(self) -> str:
         """How far, how fast and how long yet, for a person."""
         if not self._expected:
-            return f"{self.name}: begins" if self._seconds < FIRST else f"{self.name}: going on"
-        rate = self._finished / self._seconds
-        left = duration(max(0, self._expected - self._finished) / rate) if self._finished else "?"
-        done = f"{thousands(self._finished)} of {thousands(self._expected)} examples"
-        return f"{self.name}: {percent(self._share)} · {done} · {rate:#.3g} examples/s · {left} left"
+            return f"{self.name}: at work"
+        counts = f"{thousands(self._finished)} of {thousands(self._expected)} examples"
+        parts = [f"{self.name}: {percent(self._share)}", self._left and f"{self._left} left", self._rate, counts]
+        return " · ".join(part for part in parts if part)
+
+    @property
+    def _rate(self) -> str:
+        return f"{self._finished / self._seconds:#.3g} examples/s" if self._finished else ""
+
+    @property
+    def _left(self) -> str:
+        return (
+            duration(max(0, self._expected - self._finished) * self._seconds / self._finished) if self._expected and self._finished else ""
+        )
 
     @property
     def _share(self) -> float:
@@ -189,19 +203,17 @@ class Stage:
             self._broken = True
 
     def _tell(self, state: str) -> None:
-        done = state == "done"
-        update_progress_artifact(self._artifact, progress=100.0 if done else 100.0 * self._share, description=self.line)
+        share = 1.0 if state == "done" else self._share
+        line = self._summary() if state == "done" else f"{self.name}: failed" if state == "failed" else self.line
+        update_progress_artifact(self._artifact, progress=100.0 * share, description=line)
         if self._board is None:
             return
-        if done:
-            self._board.show(self.name, state, {"progress": "100%", "left": ""} | stage_row(self.cost))
-        else:
-            rate = f"{self._finished / self._seconds:#.3g} examples/s" if self._finished else ""
-            left = duration((self._expected - self._finished) * self._seconds / self._finished) if self._finished else ""
-            self._board.show(self.name, state, {"progress": percent(self._share), "left": left, "rate": rate})
-        if done or state == "failed" or time.monotonic() - self._logged > LOG_EVERY or not self._finished:
+        known = stage_row(self.cost) if state == "done" else {"rate": self._rate, "left": self._left}
+        progress = percent(share) if state == "running" else state
+        self._board.show(self.name, {"stage": self.name, "progress": progress} | known, share, line)
+        if state != "running" or not self._finished or time.monotonic() - self._logged > LOG_EVERY:
             self._logged = time.monotonic()
-            self._board.log.info("%s", self._summary() if done else f"{self.name}: failed" if state == "failed" else self.line)
+            self._board.log.info("%s", line)
 
     def _summary(self) -> str:
         cost = self.cost

@@ -1,4 +1,4 @@
-"""What the deployments count on and `prefect.yaml` cannot make: the queue of the device, and the automation that sees dead runs.
+"""What the deployments count on and `prefect.yaml` cannot make: the queue of the device, and the automations that see dead runs.
 
 Run as a module against $PREFECT_API_URL. What is there already, perhaps changed by someone, is left as it is.
 """
@@ -15,15 +15,14 @@ from prefect.exceptions import ObjectNotFound
 POOL = "less"
 QUEUE = "device"
 RUNS_AT_ONCE = 1  # on the queue: one device, one run
-CRASH_DETECTION = Path("deployments/crash-detection.yaml")
 
 
 async def provide() -> None:
     """Make what is not there."""
     async with get_client() as client:
         await _provide_queue(client)
-        if CRASH_DETECTION.is_file():
-            automation = AutomationCore.model_validate(yaml.safe_load(CRASH_DETECTION.read_text()))
+        for file in sorted(Path("deployments").glob("*-detection.yaml")):
+            automation = AutomationCore.model_validate(yaml.safe_load(file.read_text()))
             if not await client.read_automations_by_name(automation.name):
                 await client.create_automation(automation)
 

@@ -16,12 +16,12 @@ from less_core.refs import RunRef
 
 @flow(name="reselect", flow_run_name="{selection}", validate_parameters=True, persist_result=False)
 def reselect(
-    selection: Annotated[str, Field(min_length=1, title="Selection", examples=["maths", "deployments/laptop.yaml"])],
-    runs: Annotated[str, Field(min_length=1, title="Results")] = "runs",
-    overrides: Annotated[list[str], Field(title="Changed settings", examples=[["selection.amount=0.1"]])] = [],  # noqa: B006
-    rewarm: Annotated[Literal["never", "when_pool_grew_by", "always"], Field(title="Train the warmup again")] = "never",
-    pool_grew_by: Annotated[float, Field(gt=0, title="Pool grew by")] = 0.5,
-    tell_above: Annotated[float, Field(ge=0, le=1, title="Tell of more new than")] = 0.2,
+    selection: Annotated[str, Field(min_length=1)],
+    runs: Annotated[str, Field(min_length=1)] = "runs",
+    overrides: list[str] = [],  # noqa: B006
+    rewarm: Literal["never", "when_pool_grew_by", "always"] = "never",
+    pool_grew_by: Annotated[float, Field(gt=0)] = 0.5,
+    tell_above: Annotated[float, Field(ge=0, le=1)] = 0.2,
 ) -> RunRef:
     """Make a selection again, and publish what changed since its last version.
 

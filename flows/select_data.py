@@ -25,6 +25,11 @@ def select_data(config: SelectSettings) -> RunRef:
     Args:
         config: What to select from, what for, with which model and how much. Only name, model, pools and targets must be given.
     """
+    return run_selection(config)
+
+
+def run_selection(config: SelectSettings) -> RunRef:
+    """Check, then run all stages."""
     from flows import stages
     from flows.progress import board
 

@@ -199,14 +199,15 @@ class RewarmSettings(Settings):
 class SelectSettings(Settings):
     """One selection run."""
 
+    # What everyone sets comes first: the form shows fields in this order.
     name: Name = Field(title="Name", description="Names the run and the folder of its results.")
-    model: ModelSettings = Field(title="Model")
     pools: list[PoolSettings] = Field(min_length=1, title="Pools", description="Where examples are selected from.")
     targets: list[TargetSettings] = Field(min_length=1, title="Targets", description="What they are selected for.")
+    selection: BudgetSettings = Field(BudgetSettings(), title="Selection")
+    model: ModelSettings = Field(title="Model")
     data_dir: str = Field(".", title="Data folder", description="Relative pool and target files start here.")
     store: str = Field("store", min_length=1, title="Store", description="Folder or URL of features, shared by all runs.")
     runs: str = Field("runs", min_length=1, title="Results", description="Folder or URL; this run writes to <results>/<name>.")
-    selection: BudgetSettings = Field(BudgetSettings(), title="Selection")
     warmup: WarmupSettings = Field(WarmupSettings(), title="Warmup")
     features: FeatureSettings = Field(FeatureSettings(), title="Features")
     influence: InfluenceSettings = Field(InfluenceSettings(), title="Influence")

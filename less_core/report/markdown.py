@@ -59,14 +59,14 @@ def stage_row(stage: StageCost) -> dict[str, str | int | float]:
     """Return a stage as a row of a Prefect table artifact; seconds and bytes are numbers, so that they sort."""
     return {
         "stage": cell(stage.name),
-        "unit": cell(stage.unit),
         "total": stage.total,
+        "unit": cell(stage.unit),
         "reused": stage.reused,
         "computed": stage.computed,
         "flagged": stage.flagged,
         "seconds": round(stage.seconds, 1),
-        "rate": cell(rate(stage)),
         "bytes": stage.bytes_written,
+        "rate": cell(rate(stage)),
     }
 
 

@@ -1,75 +1,44 @@
-"""`less-flow serve` and the Prefect UI, in a real browser."""
+"""`less-flow serve` and the Prefect UI, in a real browser.
+
+With the environment variable SCREENSHOTS naming a folder, the pages are kept there as pictures.
+"""
 
 import json
 import os
+import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 from playwright.sync_api import Page, sync_playwright
+from samples import conversation, write_jsonl
+from service import Service, deployment, serving, wait_for
 
-ROOT = Path(__file__).parents[2]
+from less_core.config import SelectSettings
+
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 180  # seconds for anything that happens
+POOL = 240  # examples
+NEW = 12  # 5% of them
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
 
 
-def wait_for(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if found := what():
-                return found
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.5)
-    pytest.fail(f"waited {seconds} s in vain")
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+@pytest.fixture
+def settings(make_settings, tmp_path: Path) -> SelectSettings:
+    write_jsonl(tmp_path / "pool" / "part-0.jsonl", [conversation(i) for i in range(POOL)])
+    pools = [{"name": "mix", "path": "pool"}]
+    execution = {"shard_size": 2, "batch_tokens": 256, "device": "cpu"}
+    return make_settings(name="browser", pools=pools, selection={"by": "fraction", "amount": 0.5}, execution=execution)
 
 
 @pytest.fixture
-def served(make_settings, tmp_path, port: int) -> Iterator[str]:
-    """The address of a served project whose deployment selects with a tiny model."""
-    project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    (select,) = [d for d in project["deployments"] if d["name"] == "select"]
-    select["parameters"] = {"config": make_settings(name="browser").model_dump(mode="json")}
-    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(project | {"deployments": [select]}))
-    environment = os.environ | {
-        "PREFECT_HOME": str(tmp_path / "home"),
-        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "3",
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
-    environment.pop("PREFECT_API_URL", None)
-    with (tmp_path / "serve.log").open("wb") as log:
-        serve = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "serve", "--port", str(port)], cwd=tmp_path, env=environment, stdout=log, stderr=log
-        )
-        try:
-            wait_for(lambda: serve.poll() is not None or b"Worker 'less-worker' started" in (tmp_path / "serve.log").read_bytes())
-            assert serve.poll() is None, (tmp_path / "serve.log").read_text()
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            serve.send_signal(signal.SIGTERM)
-            serve.wait(60)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{port}/api/health")  # the server ended with it
+def service(settings: SelectSettings, tmp_path: Path) -> Iterator[Service]:
+    select = deployment("select", {"config": settings.model_dump(mode="json")})
+    reselect = deployment("reselect", {"selection": "browser", "runs": settings.runs})
+    with serving(tmp_path / "served", [select, reselect]) as found:
+        yield found
 
 
 @pytest.fixture
@@ -81,56 +50,97 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def runs(base: str) -> list[dict[str, Any]]:
-    found = httpx.post(
-        f"{base}/api/flow_runs/filter", json={"flows": {"name": {"any_": ["select-data"]}}, "sort": "EXPECTED_START_TIME_DESC"}
-    ).json()
-    return [run for run in found if not run["auto_scheduled"]]
+def picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_timeout(1500)  # for what still moves
+        page.screenshot(path=f"{folder}/{name}.png")
 
 
-def trigger(page: Page, base: str) -> str:
-    """Press Run on the deployment's page, submit the form as it is, wait for the end; return the run's id."""
-    before = {run["id"] for run in runs(base)}
-    page.goto(f"{base}/deployments")
-    page.get_by_text("select", exact=True).first.click()
+def press_run(service: Service, page: Page, name: str, seen: str) -> str:
+    """Press Run on a deployment's page and submit the form, which shows `seen`, as it is; return the run's id."""
+    before = {run["id"] for run in service.runs(name)}
+    page.goto(f"{service.base}/deployments")
+    page.get_by_text(name, exact=True).first.click()
     page.get_by_role("button", name="Run", exact=True).first.click()
     page.get_by_text("Custom run").first.click()
-    page.get_by_text("Names the run and the folder of its results.").wait_for()
+    page.get_by_text(seen).first.wait_for()
+    picture(page, f"form-{name}")
     page.get_by_role("button", name="Submit").click()
-    (run,) = wait_for(lambda: [r for r in runs(base) if r["id"] not in before and r["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED")])
-    assert run["state"]["type"] == "COMPLETED"
+    (run,) = wait_for(lambda: [run for run in service.runs(name) if run["id"] not in before])
     return str(run["id"])
 
 
-def stage(base: str, run: str, name: str) -> str:
-    """Return the id of a run's stage."""
-    body = {"flow_runs": {"parent_flow_run_id": {"any_": [run]}, "name": {"any_": [name]}}}
-    return str(httpx.post(f"{base}/api/flow_runs/filter", json=body).json()[0]["id"])
+def shards(settings: SelectSettings) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in Path(settings.store).glob("features/*/*.parquet")}
 
 
-def test_a_run_from_the_browser_completes_shows_its_stages_and_finds_its_shards_the_second_time(served: str, page: Page) -> None:
-    first = trigger(page, served)
-    page.goto(f"{served}/runs/flow-run/{first}")
-    page.get_by_text("Subflow Runs", exact=True).click()
-    for name in ("prepare", "warmup", "target features", "pool features", "influence", "selection and report"):
-        page.get_by_text(name, exact=True).first.wait_for()
-    page.goto(f"{served}/runs/flow-run/{stage(served, first, 'selection and report')}")
+def test_select_then_reselect_from_the_browser(service: Service, page: Page, settings: SelectSettings) -> None:
+    run = press_run(service, page, "select", "Names the run and the folder of its results.")
+    page.goto(f"{service.base}/runs/flow-run/{run}")
     page.get_by_text("Artifacts", exact=True).click()
-    page.get_by_text("browser-report").first.wait_for()
+    progress = page.get_by_text(re.compile(r"pool features: \d+(\.\d)?% · .* left · .* examples/s · "))
+    seen: set[str] = set()
 
-    second = trigger(page, served)
-    page.goto(f"{served}/runs/flow-run/{stage(served, second, 'pool features')}")
+    def moved() -> bool:
+        seen.update(text for text in progress.all_inner_texts())
+        return len(seen) > 1
+
+    wait_for(moved)  # the page follows without being loaded again
+    page.reload()  # the picture of stages is fitted to what is there when the page is loaded
+    page.get_by_text("Artifacts", exact=True).click()
+    picture(page, "run-page")
+    assert service.ended(run) == "COMPLETED"
+    page.goto(f"{service.base}/runs/flow-run/{run}")
+    page.get_by_text("Subflow Runs", exact=True).click()
+    for name in ("check", "prepare", "warmup", "target features", "pool features", "influence", "selection and report"):
+        page.get_by_text(name, exact=True).first.wait_for()
+    before = shards(settings)
+
+    pool = Path(settings.data_path("pool")) / "part-1.jsonl"
+    write_jsonl(pool, [conversation(i) for i in range(5000, 5000 + NEW)])
+    again = press_run(service, page, "reselect", "The name of a selection that was made before")
+    assert service.ended(again) == "COMPLETED"
+    after = shards(settings)
+    assert {path: after[path] for path in before} == before
+    assert len(after) - len(before) == NEW  # two examples a shard, at two checkpoints
+
+    page.goto(f"{service.base}/runs/flow-run/{again}")
+    page.get_by_text("Artifacts", exact=True).click()
+    page.get_by_text("browser-stages").first.click()
+    row = page.get_by_role("row").filter(has_text="pool features")
+    row.first.wait_for()
+    counts = row.first.inner_text().split()
+    assert {str((POOL + NEW) * 2), str(POOL * 2), str(NEW * 2)} <= set(counts)  # all, reused, computed
+    picture(page, "stage-table")
+    page.goto(f"{service.base}/runs/flow-run/{service.stage(again, 'selection and report')}")
+    page.get_by_text("Artifacts", exact=True).click()
+    page.get_by_text("browser-changes").first.click()
+    page.get_by_text("what changed").first.wait_for()
+    page.get_by_text("Jaccard").first.wait_for()
+    picture(page, "change-report")
+    link = page.get_by_role("link", name=re.compile(r"^\d{8}T\d{6}Z-")).first
+    link.click()
+    page.get_by_text("browser-report").first.wait_for()  # of the version before
+
+    third = press_run(service, page, "reselect", "The name of a selection that was made before")
+    assert service.ended(third) == "COMPLETED"
+    page.goto(f"{service.base}/runs/flow-run/{third}")
+    page.get_by_text("Unchanged").first.wait_for()
+
+    fourth = press_run(service, page, "select", "Names the run and the folder of its results.")
+    assert service.ended(fourth) == "COMPLETED"
+    page.goto(f"{service.base}/runs/flow-run/{service.stage(fourth, 'pool features')}")
     page.get_by_text("Task Runs", exact=True).click()
-    page.get_by_text("pool features ckpt 2/2 · shard 4/4").first.wait_for()
-    assert page.get_by_text("Cached", exact=True).count() >= 8
+    page.get_by_text("pool features ckpt 2/2 · shard ").first.wait_for()
+    page.get_by_text("Cached", exact=True).first.wait_for()
+    picture(page, "stage-page")
 
 
-def test_a_schedule_makes_runs(served: str) -> None:
+def test_a_schedule_makes_runs(service: Service) -> None:
     """Later releases of SQLAlchemy make none, silently; later ones of FastAPI let no server start."""
-    (deployment,) = httpx.post(f"{served}/api/deployments/filter", json={}).json()
+    found = service.deployment("select")
     schedule = [{"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}]
-    httpx.post(f"{served}/api/deployments/{deployment['id']}/schedules", json=schedule).raise_for_status()
-    body = {"deployments": {"id": {"any_": [deployment["id"]]}}}
-    scheduled = wait_for(lambda: [r for r in httpx.post(f"{served}/api/flow_runs/filter", json=body).json() if r["auto_scheduled"]])
+    httpx.post(f"{service.base}/api/deployments/{found['id']}/schedules", json=schedule).raise_for_status()
+    scheduled = wait_for(lambda: [run for run in service.runs("select") if run["auto_scheduled"]])
     assert all(run["state"]["type"] == "SCHEDULED" and "T03:00:00" in run["expected_start_time"] for run in scheduled)
     assert json.dumps(scheduled[0]["parameters"]).count("browser") == 1

@@ -1,37 +1,96 @@
-"""What the deployments count on and `prefect.yaml` cannot make: the queue of the device, and the automations that see dead runs.
+"""What a project needs of its server and `prefect.yaml` cannot say: the queue of the device, and what tells of dead runs.
 
-Run as a module against $PREFECT_API_URL. What is there already, perhaps changed by someone, is left as it is.
+Run as a module against $PREFECT_API_URL, in the project's folder, before a worker starts.
 """
 
 import asyncio
+import os
 from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID
 
 import yaml
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Crashed
 
 POOL = "less"
 QUEUE = "device"
 RUNS_AT_ONCE = 1  # on the queue: one device, one run
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+AT_WORK = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]))
 
 
 async def provide() -> None:
-    """Make what is not there."""
+    """Make what is not there. On a server of this machine's own, call crashed what is said to run and does not.
+
+    A server elsewhere gets automations for that. They would wear out the SQLite of `less-flow serve`: each event becomes a write, and
+    writes that meet are refused.
+    """
     async with get_client() as client:
-        await _provide_queue(client)
-        for file in sorted(Path("deployments").glob("*-detection.yaml")):
-            automation = AutomationCore.model_validate(yaml.safe_load(file.read_text()))
-            if not await client.read_automations_by_name(automation.name):
-                await client.create_automation(automation)
+        await provide_queue(client)
+        if urlsplit(str(PREFECT_API_URL.value())).hostname in LOOPBACK:  # so all workers are on this machine
+            await bury_dead_runs(client)
+        else:
+            await provide_automations(client)
 
 
-async def _provide_queue(client: PrefectClient) -> None:
+async def provide_queue(client: PrefectClient) -> None:
+    """Make the queue; one that is there, perhaps with another limit by now, is left as it is."""
     try:
         await client.read_work_queue_by_name(QUEUE, work_pool_name=POOL)
     except ObjectNotFound:
         await client.create_work_queue(QUEUE, work_pool_name=POOL, concurrency_limit=RUNS_AT_ONCE)
+
+
+async def provide_automations(client: PrefectClient) -> None:
+    """Make the automations of deployments/*-detection.yaml that are not there by name."""
+    for file in sorted(Path("deployments").glob("*-detection.yaml")):
+        automation = AutomationCore.model_validate(yaml.safe_load(file.read_text()))
+        if not await client.read_automations_by_name(automation.name):
+            await client.create_automation(automation)
+
+
+async def bury_dead_runs(client: PrefectClient) -> None:
+    """Mark runs as crashed whose process is gone with the machine or with the worker and server that would have told.
+
+    They would be shown as running for ever, and keep their place in the queue.
+    """
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    for run in await client.read_flow_runs(flow_run_filter=FlowRunFilter(state=AT_WORK), work_pool_filter=pool):
+        if run.infrastructure_pid and _is_alive(int(run.infrastructure_pid)):
+            continue
+        await _crash(client, run.id)
+        parent = FlowRunFilterParentFlowRunId(any_=[run.id])
+        for stage in await client.read_flow_runs(flow_run_filter=FlowRunFilter(state=AT_WORK, parent_flow_run_id=parent)):
+            await _crash(client, stage.id)
+
+
+async def _crash(client: PrefectClient, run: UUID) -> None:
+    message = "Its process was gone when the service started. What it had computed is in the store; a new run goes on from there."
+    await client.set_flow_run_state(run, Crashed(message=message), force=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ PROJECT = "prefect.yaml"
 START_SECONDS = 180  # a first start migrates an empty database
 GRACE_SECONDS = 15
 TOO_SOON = 10  # seconds: what ends sooner than this after its start is not started a third time
-HEARTBEAT = "30"  # seconds between two signs of life of a run, so that one that died with its machine is seen to be dead
 
 
 class ServerError(LessError):
@@ -86,7 +85,7 @@ def serve(host: str, port: int) -> None:
         raise ServerError(
             f"less-flow serve --port {port}", "a free port", "a Prefect server that runs there already", "Stop it or choose another port."
         )
-    environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": HEARTBEAT}
+    environment = os.environ | {"PREFECT_API_URL": url}
     children: list[Child] = []
     signal.signal(signal.SIGTERM, _interrupt)
     try:

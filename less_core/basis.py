@@ -26,7 +26,7 @@ class Basis(Ref):
     inputs: InputsRef
     warmup: WarmupRef
     selections: list[SelectionRef]
-    full_seconds: dict[str, float]  # by stage, nothing reused: measured where something was computed, else from the version before
+    measured: dict[str, StageCost]  # by stage: the run, of this version or one before, in which it computed the most
     artifact: str = ""  # URL of its report in the Prefect UI
 
 
@@ -61,13 +61,21 @@ def warmup_needs(settings: SelectSettings, model: ModelRef) -> str:
     return fingerprint([model.fingerprint, model.encoding, model.dtype, model.lora.model_dump(), kept])
 
 
-def full_seconds(stages: list[StageCost], last: Basis | None) -> dict[str, float]:
-    """Return what each stage would take with nothing reused: by this run's speed where it computed anything, else by the last one's."""
-    before = last.full_seconds if last else {}
-    return {
-        stage.name: stage.seconds * stage.total / stage.computed if stage.computed else max(stage.seconds, before.get(stage.name, 0.0))
+def best_measured(stages: list[StageCost], last: Basis | None) -> dict[str, StageCost]:
+    """Return for each stage the run, this one or one before, in which it computed the most: the best measure of its speed."""
+    before = last.measured if last else {}
+    return {stage.name: max(stage, before.get(stage.name, stage), key=lambda measured: measured.computed) for stage in stages}
+
+
+def seconds_from_nothing(stages: list[StageCost], last: Basis | None) -> float:
+    """Return what the stages would have taken with nothing reused, by the best measured speed of each."""
+    measured = best_measured(stages, last)
+    return sum(
+        max(stage.seconds, measured[stage.name].seconds / measured[stage.name].computed * stage.total)
+        if measured[stage.name].computed
+        else stage.seconds
         for stage in stages
-    }
+    )
 
 
 def write_basis(version: Version, basis: Basis) -> None:

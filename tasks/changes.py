@@ -1,6 +1,6 @@
 """What changed since the version before: inputs, warmup, selections, scores, and what this version cost."""
 
-from less_core.basis import full_seconds, influential, read_basis
+from less_core.basis import influential, read_basis, seconds_from_nothing
 from less_core.comparison import compare_pools, compare_selection, compare_settings, compare_targets, moves
 from less_core.config import SelectSettings
 from less_core.data.pools import open_pool, read_example
@@ -40,7 +40,7 @@ def compare_with_last(
         before=last.name,
         before_link=basis.artifact,
         model_changed=inputs.model.fingerprint != basis.inputs.model.fingerprint,
-        warmup=f"{checkpoints.how[0].upper()}{checkpoints.how[1:]}.",
+        warmup=f"Warmup {checkpoints.how}.",
         settings=compare_settings({k: v for k, v in basis.settings.items() if k in influential(settings)}, influential(settings)),
         pools=sorted(compare_pools(*pools), key=lambda pool: order.index(pool.name) if pool.name in order else len(order)),
         targets=compare_targets(*targets),
@@ -53,7 +53,7 @@ def compare_with_last(
             features=sum(f.computed + f.reused for f in features),
             computed=sum(f.computed for f in features),
             seconds=sum(stage.seconds for stage in stages),
-            seconds_from_nothing=sum(full_seconds(stages, basis).values()),
+            seconds_from_nothing=seconds_from_nothing(stages, basis),
         ),
     )
 

@@ -1,6 +1,6 @@
 """The last step: what the version was made from is written down, and the version becomes the newest."""
 
-from less_core.basis import Basis, full_seconds, read_basis, write_basis
+from less_core.basis import Basis, best_measured, read_basis, write_basis
 from less_core.config import SelectSettings
 from less_core.refs import CheckpointsRef, InputsRef, RunRef, SelectionRef
 from less_core.report.summary import StageCost
@@ -28,7 +28,7 @@ def publish_version(
         inputs=inputs,
         warmup=checkpoints.warmup,
         selections=selections,
-        full_seconds=full_seconds(stages, read_basis(last) if last else None),
+        measured=best_measured(stages, read_basis(last) if last else None),
         artifact=artifact,
     )
     write_basis(version, basis)

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from prefect import get_client
 from samples import conversation, write_jsonl
+from service import wait_for
 
 from flows.compare import compare
 from flows.reselect import reselect
 from flows.select_data import select_data
+from flows.stages import NAMES
 from less_core.config import SelectSettings
 from less_core.errors import DataError
 from less_core.storage.layout import run_of
@@ -46,6 +49,28 @@ def test_a_selection_is_made_again_only_where_something_changed(make_settings, t
     lines = compare([f"again@{first.version}", "again"], runs)
     assert len(lines) == 1
     assert "Jaccard" in lines[0] or "the same" in lines[0]
+
+
+def events(name: str) -> list[dict]:
+    """The events of a selection on the server, oldest first."""
+    body = {"filter": {"resource": {"id": [f"less.selection.{name}"]}}, "limit": 50}
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/events/filter", json=body).json()["events"]
+    return sorted(found, key=lambda event: event["occurred"])
+
+
+def test_finished_stages_and_a_changed_selection_are_events_for_automations(make_settings, tmp_path) -> None:
+    settings = make_settings(name="told")
+    select_data(settings)
+    write_jsonl(tmp_path / "b.jsonl", [conversation(i) for i in range(600, 640)])
+    reselect("told", runs=settings.runs, tell_above=0.0)
+    found = wait_for(lambda: len(seen := events("told")) >= 2 * len(NAMES) + 3 and seen, 60)
+    stages = [event["resource"]["less.stage"] for event in found if event["event"] == "less.stage.finished"]
+    assert stages == [*NAMES, *NAMES]
+    assert [event["event"] for event in found].count("less.selection.published") == 2
+    (changed,) = [event for event in found if event["event"] == "less.selection.changed"]
+    assert changed["payload"]["target"] == "t"
+    assert changed["payload"]["new"] > 0
 
 
 def test_a_failed_re_selection_leaves_the_last_good_one(make_settings, tmp_path) -> None:

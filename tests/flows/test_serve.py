@@ -89,6 +89,7 @@ def test_select_then_reselect_from_the_browser(service: Service, page: Page, set
     page.reload()  # the picture of stages is fitted to what is there when the page is loaded
     page.get_by_text("Artifacts", exact=True).click()
     picture(page, "run-page")
+    page.goto("about:blank")  # drawing the page takes a core without a GPU
     assert service.ended(run) == "COMPLETED"
     page.goto(f"{service.base}/runs/flow-run/{run}")
     page.get_by_text("Subflow Runs", exact=True).click()
@@ -118,8 +119,10 @@ def test_select_then_reselect_from_the_browser(service: Service, page: Page, set
     page.get_by_text("what changed").first.wait_for()
     page.get_by_text("Jaccard").first.wait_for()
     picture(page, "change-report")
-    link = page.get_by_role("link", name=re.compile(r"^\d{8}T\d{6}Z-")).first
-    link.click()
+    before_link = page.get_by_role("link", name=re.compile(r"^\d{8}T\d{6}Z-")).first.get_attribute("href")
+    assert before_link
+    assert before_link.startswith(service.base)
+    page.goto(before_link)
     page.get_by_text("browser-report").first.wait_for()  # of the version before
 
     third = press_run(service, page, "reselect", "The name of a selection that was made before")
@@ -127,13 +130,11 @@ def test_select_then_reselect_from_the_browser(service: Service, page: Page, set
     page.goto(f"{service.base}/runs/flow-run/{third}")
     page.get_by_text("Unchanged").first.wait_for()
 
-    fourth = press_run(service, page, "select", "Names the run and the folder of its results.")
-    assert service.ended(fourth) == "COMPLETED"
-    page.goto(f"{service.base}/runs/flow-run/{service.stage(fourth, 'pool features')}")
+    page.goto(f"{service.base}/runs/flow-run/{service.stage(again, 'pool features')}")
     page.get_by_text("Task Runs", exact=True).click()
     page.get_by_text("pool features ckpt 2/2 · shard ").first.wait_for()
-    page.get_by_text("Cached", exact=True).first.wait_for()
     picture(page, "stage-page")
+    wait_for(lambda: page.get_by_text("Cached", exact=True).count() > 4)
 
 
 def test_a_schedule_makes_runs(service: Service) -> None:

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import conversation, write_jsonl
 
-from less_core.basis import is_unchanged, read_basis
+from less_core.basis import best_measured, is_unchanged, read_basis, seconds_from_nothing
 from less_core.config import RewarmSettings
 from less_core.errors import ConfigError, CorruptArtifactError
+from less_core.report.summary import StageCost
 from less_core.reselection import find_selection
 from less_core.storage.layout import run_of
 from less_core.storage.selections import read_selected_ids
@@ -55,7 +56,7 @@ def write(folder: Path, files: dict[str, list[int]]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=5))
 def test_any_sequence_of_changes_ends_as_a_run_from_nothing_with_the_same_warmup(make_settings, run_stages, steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -177,3 +178,16 @@ def test_named_selection_is_found_with_its_settings_and_overrides(make_settings,
     Path(version.basis).write_text("{}")
     with pytest.raises(CorruptArtifactError, match="basis of a selection"):
         find_selection("test", settings_.runs, [])
+
+
+def cost(name: str, total: int, computed: int, seconds: float) -> StageCost:
+    return StageCost(name=name, unit="examples", total=total, reused=total - computed, computed=computed, seconds=seconds, bytes_written=0)
+
+
+def test_cost_from_nothing_goes_by_the_run_that_computed_the_most_of_each_stage(make_settings, run_stages) -> None:
+    basis = read_basis(run_stages(make_settings()).version)
+    whole = basis.model_copy(update={"measured": {"a": cost("a", 100, 100, 50.0)}})
+    again = [cost("a", 110, 10, 20.0), cost("b", 5, 0, 1.0)]  # ten examples with the stage's own start: no measure of its speed
+    assert seconds_from_nothing(again, whole) == pytest.approx(110 * 0.5 + 1.0)
+    assert seconds_from_nothing(again, None) == pytest.approx(110 * 2.0 + 1.0)
+    assert best_measured(again, whole)["a"] == whole.measured["a"]

@@ -12,11 +12,12 @@ demo: setup ## the main job on a real small model and data made on the spot
 serve: setup ## Prefect server, UI, deployments and worker on http://127.0.0.1:4200
 	$(BIN)/less-flow serve
 
+# A file's tests stay together: those of flows share a server.
 test: setup ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: setup ## what takes no more than a few seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 check: setup ## format, lint, types, dependency rule
 	$(BIN)/ruff format --check .

@@ -83,7 +83,7 @@ def extract_features(
     if not len(missing):
         return done_as("Cached", ref, f"the store has all {len(wanted)} examples")
     path = store_of(settings).feature_shard(work.fingerprint, fingerprint_ids(missing.to_pylist()))
-    with lock(path, wait=wait) as ours:
+    with lock(path, RUNTIME.go_on if wait else None) as ours:
         if not ours:
             return done_as("Elsewhere", ref.model_copy(update={"elsewhere": True}), "another run computes it; asked again at the end")
         if _verified([path], work.fingerprint, missing)[0]:

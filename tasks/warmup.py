@@ -52,7 +52,7 @@ def warm_up(settings: SelectSettings, version: Version, model: ModelRef, example
         new_examples=0,
         fresh=True,
     )
-    with lock(store.warmup_record(address)):  # of two runs at once one trains, the other waits and finds
+    with lock(store.warmup_record(address), RUNTIME.go_on):  # of two runs at once one trains, the other waits and finds
         folders, computed = _train(settings, store, model, chosen, address)
     how = f"trained on {chosen.num_rows:,} examples of the pool" if computed else "found in the store, trained on the same examples before"
     ref = _refs(folders, warmup, f"{how}; {why}", computed=computed)

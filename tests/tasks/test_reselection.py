@@ -81,6 +81,7 @@ def test_any_sequence_of_changes_ends_as_a_run_from_nothing_with_the_same_warmup
     assert all(a == b or abs(expected[a] - expected[b]) <= CLOSE for a, b in zip(ranked, expected_ranked, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rewarm", "kept"),
     [
@@ -101,6 +102,7 @@ def test_warmup_is_kept_or_made_again_as_asked(make_settings, run_stages, tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_warmup_is_made_again_where_its_settings_or_its_files_are_gone(make_settings, run_stages) -> None:
     run_stages(make_settings())
     other = run_stages(make_settings(warmup={"fraction": 0.3, "epochs": 1, "batch_size": 4, "learning_rate": 1e-3}), NEVER)

@@ -57,6 +57,7 @@ def test_plot_shows_pool_and_selection(plot: Plot, target_with: MakeTarget) -> N
     assert pixels(png, BLUE) > 1_000
 
 
+@pytest.mark.slow
 @each_plot
 def test_plot_is_the_same_again_and_in_threads(plot: Plot, target_with: MakeTarget) -> None:
     targets = [target_with(sources=sources(count), selected=count) for count in (3, 9)] * 4

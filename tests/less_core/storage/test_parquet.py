@@ -106,6 +106,7 @@ def read_groups(path: str) -> pa.Table:
         return pa.concat_tables([file.read_row_group(group) for group in range(file.num_row_groups)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [read_alone, read_groups])
 def test_parquet_footer_with_any_flipped_bit_is_detected_or_read_as_before(tmp_path: Path, read: Callable[[str], pa.Table]) -> None:
     path = tmp_path / "a.parquet"

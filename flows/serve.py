@@ -20,6 +20,8 @@ POOL = "less"
 PROJECT = "prefect.yaml"
 START_SECONDS = 180  # a first start migrates an empty database
 GRACE_SECONDS = 15
+# A run holds its deployment's place by a lease. Kept in memory, it would be gone with a server that died, and the run be ended for it.
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 TOO_SOON = 10  # seconds: what ends sooner than this after its start is not started a third time
 
 
@@ -85,7 +87,7 @@ def serve(host: str, port: int) -> None:
         raise ServerError(
             f"less-flow serve --port {port}", "a free port", "a Prefect server that runs there already", "Stop it or choose another port."
         )
-    environment = os.environ | {"PREFECT_API_URL": url}
+    environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES}
     children: list[Child] = []
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -1,5 +1,6 @@
 """What a version of a selection was made from, so that the next one knows what changed and what can be kept."""
 
+import logging
 from typing import Any
 
 from pydantic import ValidationError
@@ -7,13 +8,16 @@ from pydantic import ValidationError
 from less_core.addresses import FEATURES_VERSION, WARMUP_VERSION
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.pools import open_pool, open_target
-from less_core.errors import CorruptArtifactError
+from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.fingerprint import fingerprint
 from less_core.method.projection import VERSION as PROJECTION_VERSION
 from less_core.refs import InputsRef, ModelRef, Ref, SelectionRef, WarmupRef
 from less_core.report.summary import StageCost
 from less_core.storage.files import read_json, write_json
-from less_core.storage.layout import Version
+from less_core.storage.layout import Run, Version
+from less_core.storage.versions import current_version
+
+logger = logging.getLogger(__name__)
 
 WITHOUT_INFLUENCE = {"name", "store", "runs", "data_dir", "execution"}  # settings that do not change a selection
 
@@ -81,6 +85,20 @@ def seconds_from_nothing(stages: list[StageCost], last: Basis | None) -> float:
 def write_basis(version: Version, basis: Basis) -> None:
     """Write a version's basis."""
     write_json(version.basis, basis.model_dump(mode="json"))
+
+
+def read_last(run: Run) -> tuple[Version, Basis] | None:
+    """Return the published version and its basis; None before the first, and where the basis does not hold, which costs no more than
+    what it would have saved.
+    """
+    version = current_version(run)
+    if version is None:
+        return None
+    try:
+        return version, read_basis(version)
+    except (MissingArtifactError, CorruptArtifactError) as error:
+        logger.warning("%s This version is made as if it were the first.", error)
+        return None
 
 
 def read_basis(version: Version) -> Basis:

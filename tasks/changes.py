@@ -1,6 +1,6 @@
 """What changed since the version before: inputs, warmup, selections, scores, and what this version cost."""
 
-from less_core.basis import influential, read_basis, seconds_from_nothing
+from less_core.basis import influential, read_last, seconds_from_nothing
 from less_core.comparison import compare_pools, compare_selection, compare_settings, compare_targets, moves
 from less_core.config import SelectSettings
 from less_core.data.pools import open_pool, read_example
@@ -12,7 +12,6 @@ from less_core.storage.files import exists
 from less_core.storage.layout import Version, run_of
 from less_core.storage.parquet import parquet_writer, read_columns
 from less_core.storage.selections import read_selected_ids
-from less_core.storage.versions import current_version
 from tasks.stage_task import stage_task
 
 SHOWN = 5  # examples that came in, and as many that went out
@@ -30,10 +29,10 @@ def compare_with_last(
     stages: list[StageCost],
 ) -> ChangeSummary | None:
     """Compare this version with the published one, and write down every example that came in or went out; None for the first."""
-    last = current_version(run_of(settings))
-    if last is None:
+    found = read_last(run_of(settings))
+    if found is None:
         return None
-    basis = read_basis(last)
+    last, basis = found
     order = [pool.name for pool in settings.pools]
     pools, targets = ([read_columns(v.index(side), _INDEX) for v in (last, version)] for side in ("pool", "target"))
     return ChangeSummary(

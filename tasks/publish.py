@@ -1,11 +1,11 @@
 """The last step: what the version was made from is written down, and the version becomes the newest."""
 
-from less_core.basis import Basis, best_measured, read_basis, write_basis
+from less_core.basis import Basis, best_measured, read_last, write_basis
 from less_core.config import SelectSettings
 from less_core.refs import CheckpointsRef, InputsRef, RunRef, SelectionRef
 from less_core.report.summary import StageCost
 from less_core.storage.layout import Version, run_of
-from less_core.storage.versions import current_version, publish
+from less_core.storage.versions import publish
 from tasks.stage_task import stage_task
 
 
@@ -21,14 +21,14 @@ def publish_version(
 ) -> RunRef:
     """Make the version the newest; until now nothing that a reader of the selection sees has changed."""
     run = run_of(settings)
-    last = current_version(run)
+    found = read_last(run)
     basis = Basis(
         version=version.name,
         settings=settings.model_dump(mode="json"),
         inputs=inputs,
         warmup=checkpoints.warmup,
         selections=selections,
-        measured=best_measured(stages, read_basis(last) if last else None),
+        measured=best_measured(stages, found[1] if found else None),
         artifact=artifact,
     )
     write_basis(version, basis)

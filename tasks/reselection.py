@@ -1,11 +1,10 @@
 """The start of a re-selection: whose it is, and whether anything changed since it was last made."""
 
-from less_core.basis import is_unchanged, read_basis
+from less_core.basis import is_unchanged, read_last
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.refs import InputsRef, RunRef
 from less_core.reselection import find_selection
 from less_core.storage.layout import run_of
-from less_core.storage.versions import current_version
 from tasks.publish import published
 from tasks.stage_task import stage_task
 
@@ -19,8 +18,8 @@ def find_settings(selection: str, runs: str, overrides: list[str]) -> SelectSett
 @stage_task("what changed")
 def find_unchanged(settings: SelectSettings, inputs: InputsRef, rewarm: RewarmSettings) -> RunRef | None:
     """Return the last version if making it again would give the same; None where something changed, or before the first."""
-    last = current_version(run_of(settings))
-    if last is None:
+    found = read_last(run_of(settings))
+    if found is None:
         return None
-    basis = read_basis(last)
+    last, basis = found
     return published(settings, last, basis.selections) if is_unchanged(settings, inputs, basis, rewarm) else None

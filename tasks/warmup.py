@@ -12,7 +12,7 @@ import torch
 from peft import PeftModel
 
 from less_core.addresses import imported_address, warmup_address
-from less_core.basis import read_basis, warmup_needs
+from less_core.basis import read_last, warmup_needs
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.index import draw_warmup
@@ -31,7 +31,6 @@ from less_core.storage.files import exists, read_json, write_json
 from less_core.storage.layout import Store, Version, run_of, store_of
 from less_core.storage.locks import lock
 from less_core.storage.parquet import read_columns
-from less_core.storage.versions import current_version
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
 
@@ -102,12 +101,12 @@ def choose_warmup(
     settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, rewarm: RewarmSettings
 ) -> tuple[WarmupRef | None, str]:
     """Return the last version's warmup if it is to be kept, and a sentence that says why or why not."""
-    last = current_version(run_of(settings))
     if settings.warmup.checkpoints:
         return None, "the settings name checkpoints"
-    if last is None:
+    found = read_last(run_of(settings))
+    if found is None:
         return None, "this is the first version"
-    basis = read_basis(last)
+    last, basis = found
     warmup = basis.warmup
     if warmup.needs != warmup_needs(settings, model):
         return None, "the model, or a setting of the warmup, is another"

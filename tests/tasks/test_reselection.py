@@ -180,6 +180,9 @@ def test_named_selection_is_found_with_its_settings_and_overrides(make_settings,
     Path(version.basis).write_text("{}")
     with pytest.raises(CorruptArtifactError, match="basis of a selection"):
         find_selection("test", settings_.runs, [])
+    made_anew = run_stages(settings_, NEVER)
+    assert made_anew.changes is None
+    assert find_selection("test", settings_.runs, []) == settings_
 
 
 def cost(name: str, total: int, computed: int, seconds: float) -> StageCost:

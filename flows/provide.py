@@ -5,6 +5,7 @@ Run as a module against $PREFECT_API_URL, in the project's folder, before a work
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -29,22 +30,23 @@ from prefect.states import Crashed
 POOL = "less"
 QUEUE = "device"
 RUNS_AT_ONCE = 1  # on the queue: one device, one run
+SERVED = "--served"  # said by `less-flow serve`, whose server has just started
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 AT_WORK = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]))
 
 
-async def provide() -> None:
-    """Make what is not there. On a server of this machine's own, call crashed what is said to run and does not.
+async def provide(*, served: bool) -> None:
+    """Make what is not there.
 
-    A server elsewhere gets automations for that. They would wear out the SQLite of `less-flow serve`: each event becomes a write, and
-    writes that meet are refused.
+    Automations see dead runs. They would wear out the SQLite of `less-flow serve`, where each event becomes a write and writes that meet
+    are refused: with `served`, what is said to run and does not is called crashed instead, now, before our own worker starts.
     """
     async with get_client() as client:
         await provide_queue(client)
-        if urlsplit(str(PREFECT_API_URL.value())).hostname in LOOPBACK:  # so all workers are on this machine
-            await bury_dead_runs(client)
-        else:
+        if not served:
             await provide_automations(client)
+        elif urlsplit(str(PREFECT_API_URL.value())).hostname in LOOPBACK:  # else a worker of another machine may be at work
+            await bury_dead_runs(client)
 
 
 async def provide_queue(client: PrefectClient) -> None:
@@ -94,4 +96,4 @@ def _is_alive(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    asyncio.run(provide())
+    asyncio.run(provide(served=SERVED in sys.argv))

@@ -95,7 +95,7 @@ def serve(host: str, port: int) -> None:
         children.append(server)
         _wait_until_healthy(url, server)
         _prefect(["work-pool", "create", POOL, "--type", "process", "--overwrite"], environment)
-        _run_python("flows.provide", environment)
+        _run_python("flows.provide", environment, "--served")
         _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", PROJECT], environment)
         children.append(Child(["worker", "start", "--pool", POOL, "--name", "less-worker"], environment))
         print(

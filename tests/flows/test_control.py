@@ -167,3 +167,13 @@ def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) 
     times = sorted((run["start_time"], run["end_time"]) for run in finished)
     assert all(end <= start for (_, end), (start, _) in pairwise(times))
     assert {run["state"]["name"] for run in finished} == {"Completed", "Unchanged"}
+
+
+def test_a_schedule_makes_runs(service: Service) -> None:
+    """Later releases of SQLAlchemy make none, silently; later ones of FastAPI let no server start."""
+    schedule = [{"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}]
+    address = f"{service.base}/api/deployments/{service.deployment('reselect')['id']}/schedules"
+    httpx.post(address, json=schedule).raise_for_status()
+    scheduled = wait_for(lambda: [run for run in service.runs("reselect") if run["auto_scheduled"]])
+    assert all(run["state"]["type"] == "SCHEDULED" and "T03:00:00" in run["expected_start_time"] for run in scheduled)
+    assert scheduled[0]["parameters"]["selection"] == "none"

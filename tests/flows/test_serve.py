@@ -3,14 +3,12 @@
 With the environment variable SCREENSHOTS naming a folder, the pages are kept there as pictures.
 """
 
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from samples import conversation, write_jsonl
@@ -135,13 +133,3 @@ def test_select_then_reselect_from_the_browser(service: Service, page: Page, set
     page.get_by_text("pool features ckpt 2/2 · shard ").first.wait_for()
     picture(page, "stage-page")
     wait_for(lambda: page.get_by_text("Cached", exact=True).count() > 4)
-
-
-def test_a_schedule_makes_runs(service: Service) -> None:
-    """Later releases of SQLAlchemy make none, silently; later ones of FastAPI let no server start."""
-    found = service.deployment("select")
-    schedule = [{"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}]
-    httpx.post(f"{service.base}/api/deployments/{found['id']}/schedules", json=schedule).raise_for_status()
-    scheduled = wait_for(lambda: [run for run in service.runs("select") if run["auto_scheduled"]])
-    assert all(run["state"]["type"] == "SCHEDULED" and "T03:00:00" in run["expected_start_time"] for run in scheduled)
-    assert json.dumps(scheduled[0]["parameters"]).count("browser") == 1

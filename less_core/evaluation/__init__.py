@@ -1,0 +1,1 @@
+"""How good a trained model is: whether its answers are right, and the tasks of lm-eval."""

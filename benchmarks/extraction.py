@@ -25,7 +25,7 @@ from torch import Tensor
 
 from less_core.config import LoraSettings
 from less_core.data.encoding import EncodedExample
-from less_core.extraction import FeatureExtractor
+from less_core.extraction import GradientExtractor
 from less_core.method.adam import adam_update
 from less_core.method.projection import Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
@@ -108,8 +108,8 @@ def random_adam(model: PeftModel) -> AdamState:
     return AdamState(10, 0.9, 0.999, first, second)
 
 
-def extractor(model: PeftModel, projection: Sketch | Rademacher) -> FeatureExtractor:
-    return FeatureExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection)
+def extractor(model: PeftModel, projection: Sketch | Rademacher) -> GradientExtractor:
+    return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection)
 
 
 Variant = Callable[[list[EncodedExample]], object]

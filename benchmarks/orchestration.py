@@ -30,8 +30,9 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.progress import Stage
 from flows.stages import ONE, windowed
-from less_core.config import LoraSettings, SelectSettings, parse_settings
+from less_core.config import LoraSettings, SelectSettings
 from less_core.refs import CheckpointRef, ExamplesRef, FeatureShardRef, FeatureWork, ModelRef
+from less_core.settings_file import parse_settings
 from tasks.runtime import RUNTIME
 from tasks.stage_task import stage_task
 

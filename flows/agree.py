@@ -1,15 +1,15 @@
-"""Hold selections against each other: different settings, different models, or two versions of one."""
+"""How far selections agree: of different methods, settings or models, or two versions of one."""
 
 from itertools import combinations
 from typing import Annotated
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_image_artifact, create_table_artifact
 from pydantic import Field
 
 
-@flow(name="compare", flow_run_name="compare", validate_parameters=True, persist_result=False)
-def compare(
+@flow(name="agree", flow_run_name="agree", validate_parameters=True, persist_result=False)
+def agree(
     selections: Annotated[list[str], Field(min_length=2)],
     runs: Annotated[str, Field(min_length=1)] = "runs",
 ) -> list[str]:
@@ -22,14 +22,21 @@ def compare(
     from flows.progress import artifact_key
     from less_core.report.change_markdown import change_row
     from less_core.report.change_wording import agreement, headline_changes
+    from less_core.report.drawing import data_uri
     from less_core.report.markdown import cell
-    from tasks.compare import compare_pair
+    from less_core.report.outcome_plots import plot_agreement
+    from tasks.agree import agree_pair, agreements
 
+    changes = {pair: agree_pair(runs, *pair) for pair in combinations(dict.fromkeys(selections), 2)}
     lines: list[str] = []
     rows: list[dict[str, str | int | float]] = []
-    for one, other in combinations(selections, 2):
-        for change in compare_pair(runs, one, other):
+    for (one, other), found in changes.items():
+        for change in found:
             lines.append(f"{one} and {other}, {headline_changes(change)}; {agreement(change)}")
             rows.append({"one": cell(one), "other": cell(other), **change_row(change)})
-    create_table_artifact(key=artifact_key("-".join(selections)[:80], "comparison"), table=rows, description="How far selections agree")
+    key = "-".join(selections)[:80]
+    create_table_artifact(key=artifact_key(key, "agreement"), table=rows, description="How far selections agree")
+    for matrix in agreements(changes):
+        picture = data_uri(plot_agreement(matrix))
+        create_image_artifact(key=artifact_key(key, f"agreement-{matrix.target}"), image_url=picture, description=f"For {matrix.target}")
     return lines

@@ -1,4 +1,4 @@
-"""The command line: less-flow run | reselect | compare | plan | demo | serve."""
+"""The command line: less-flow run | reselect | compare | sweep | explain | agree | export | plan | demo | serve."""
 
 import argparse
 import logging
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, text in (
         ("run", _run, "select; what the store has is not computed again"),
         ("plan", _plan, "say what a run would compute, reuse and cost; runs nothing"),
+        ("compare", _compare, "select by several methods, train on each selection, and tell which helps most"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("config", metavar="CONFIG.yaml")
@@ -55,10 +56,25 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--rewarm", choices=["never", "when_pool_grew_by", "always"], default="never", help="train the warmup again")
     sub.add_argument("--pool-grew-by", type=float, default=0.5, metavar="SHARE", help="for --rewarm when_pool_grew_by; 0.5 is a half")
     sub.set_defaults(command=_reselect)
-    sub = commands.add_parser("compare", help="overlap and agreement of selections, or of versions of one")
+    sub = commands.add_parser("sweep", help="the same selection with several settings, and how far they agree")
+    sub.add_argument("config", metavar="CONFIG.yaml")
+    sub.add_argument("variants", nargs="+", metavar="key.sub=value", help="a variant each; several settings in one with spaces between")
+    sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting of all")
+    sub.set_defaults(command=_sweep)
+    sub = commands.add_parser("explain", help="why an example was selected, or was not")
+    sub.add_argument("selection", metavar="NAME[@VERSION]")
+    sub.add_argument("example", metavar="EXAMPLE_ID", help="its first digits are enough")
+    sub.add_argument("--runs", default="runs", help="where the results are")
+    sub.set_defaults(command=_explain)
+    sub = commands.add_parser("export", help="a selection in the files of the LESS scripts: scores, their order, the selected rows")
+    sub.add_argument("selection", metavar="NAME[@VERSION]")
+    sub.add_argument("folder", metavar="FOLDER")
+    sub.add_argument("--runs", default="runs", help="where the results are")
+    sub.set_defaults(command=_export)
+    sub = commands.add_parser("agree", help="overlap and agreement of selections, or of versions of one")
     sub.add_argument("selections", nargs="+", metavar="NAME[@VERSION]")
     sub.add_argument("--runs", default="runs", help="where the results are")
-    sub.set_defaults(command=_compare)
+    sub.set_defaults(command=_agree)
     sub = commands.add_parser("demo", help="the main job on a small model and data made on the spot")
     sub.set_defaults(command=_demo)
     sub = commands.add_parser("serve", help="Prefect server, UI, deployments and a worker, in one command")
@@ -70,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> None:
     from flows.select_data import select_data
-    from less_core.config import load_settings
+    from less_core.settings_file import load_settings
 
     _print_run(select_data(load_settings(arguments.config, arguments.overrides)))
 
@@ -92,11 +108,42 @@ def _reselect(arguments: argparse.Namespace) -> None:
     _print_run(run)
 
 
+def _agree(arguments: argparse.Namespace) -> None:
+    from flows.agree import agree
+
+    for line in agree(arguments.selections, arguments.runs):
+        print(line)
+
+
 def _compare(arguments: argparse.Namespace) -> None:
     from flows.compare import compare
+    from less_core.compare_config import CompareSettings
+    from less_core.settings_file import load_as
 
-    for line in compare(arguments.selections, arguments.runs):
+    comparison = compare(load_as(CompareSettings, arguments.config, arguments.overrides))
+    print(f"table: {comparison.table}, picture: {comparison.picture}")
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from flows.sweep import sweep
+    from less_core.settings_file import load_settings
+
+    for line in sweep(load_settings(arguments.config, arguments.overrides), arguments.variants):
         print(line)
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from flows.explain import print_explanation
+    from tasks.explain import explain_example
+
+    print_explanation(*explain_example.fn(arguments.runs, arguments.selection, arguments.example))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from tasks.export import export_selection
+
+    for folder in export_selection.fn(arguments.runs, arguments.selection, arguments.folder):
+        print(folder)
 
 
 def _print_run(run: RunRef) -> None:
@@ -107,7 +154,7 @@ def _print_run(run: RunRef) -> None:
 
 def _plan(arguments: argparse.Namespace) -> None:
     from flows.plan import print_plan
-    from less_core.config import load_settings
+    from less_core.settings_file import load_settings
 
     print_plan(load_settings(arguments.config, arguments.overrides))
 

@@ -4,10 +4,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from less_core.config import SelectSettings, load_settings
+from less_core.config import SelectSettings
 from less_core.data.demo import TARGET_SKILL, write_demo_data
 from less_core.model.smollm2 import convert_smollm2
 from less_core.refs import RunRef
+from less_core.settings_file import load_settings
 
 SETTINGS = Path(__file__).with_name("demo.yaml")
 FOLDER = Path("demo")  # where the settings say model and data are

@@ -17,7 +17,7 @@ def print_plan(settings: SelectSettings) -> None:
         ("target examples", thousands(plan.target_examples)),
         (
             "warmup",
-            "in the store"
+            "none to train, or in the store"
             if plan.warmup_known
             else f"to train: {percent(settings.warmup.fraction)} of the pool, {settings.warmup.epochs} epochs",
         ),

@@ -6,8 +6,8 @@ from prefect import flow
 from pydantic import Field
 
 from flows.select_data import run_selection
-from less_core.config import parse_settings
 from less_core.refs import RunRef
+from less_core.settings_file import parse_settings
 
 # What a laptop can do in minutes with a model of some hundred million parameters; all else as the paper has it.
 SMALL: dict[str, Any] = {

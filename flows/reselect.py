@@ -42,7 +42,7 @@ def reselect(
 
     config = find_settings(selection, runs, overrides)
     again = RewarmSettings(when=rewarm, pool_grew_by=pool_grew_by)
-    with board(config.name, stages.NAMES):
+    with board(config.name, stages.stage_names(config)):
         inputs, version, cost = stages.look(config)
         if last := find_unchanged(config, inputs, again):
             return done_as("Unchanged", last, f"nothing changed since version {last.version}")

@@ -3,6 +3,7 @@
     check ─> prepare ─> warmup ─┬─> target features ─┬─> influence ─> selection and report
                                 └─> pool features ───┘
 
+A baseline is the same flow without what its method does not need: no warmup for hidden states, no features for words.
 The stages are imported when a run begins: Prefect also loads this file to deploy a flow or to cancel a run, where nobody wants to wait
 for torch.
 """
@@ -10,9 +11,10 @@ for torch.
 from prefect import flow
 
 from less_core.config import RewarmSettings, SelectSettings
-from less_core.refs import InputsRef, RunRef
+from less_core.methods import needs_warmup, sides_of
+from less_core.refs import FeaturesRef, InputsRef, RunRef
 from less_core.report.summary import StageCost
-from less_core.storage.layout import Version
+from less_core.storage.layout import Side, Version
 
 NEVER_TELL = 1.0  # more than all of a selection cannot be new
 ALWAYS = RewarmSettings(when="always")  # a selection of its own; the store still has the warmup of the same examples
@@ -33,7 +35,7 @@ def run_selection(config: SelectSettings) -> RunRef:
     from flows import stages
     from flows.progress import board
 
-    with board(config.name, stages.NAMES):
+    with board(config.name, stages.stage_names(config)):
         inputs, version, cost = stages.look(config)
         return make_version(config, version, inputs, ALWAYS, cost)
 
@@ -48,6 +50,7 @@ def make_version(
 ) -> RunRef:
     """Run the stages after the check, and publish what they make."""
     from flows import stages
+    from tasks.warmup import without_warmup
 
     limit = config.execution.stage_hours * 3600 or None
     prepare = stages.prepare.with_options(timeout_seconds=limit)
@@ -56,10 +59,17 @@ def make_version(
     influence = stages.influence.with_options(timeout_seconds=limit)
     select_and_report = stages.select_and_report.with_options(timeout_seconds=limit)
     model = inputs.model
-    prepared, prepare_cost = prepare(config, version, model)
-    checkpoints, warmup_cost = warmup(config, version, model, prepared, rewarm)
-    target_features, target_cost = features(config, version, model, prepared.target, checkpoints)
-    pool_features, pool_cost = features(config, version, model, prepared.pool, checkpoints)
-    scores, influence_cost = influence(config, version, model, prepared, checkpoints, pool_features, target_features)
-    costs = [check_cost, prepare_cost, warmup_cost, target_cost, pool_cost, influence_cost]
-    return select_and_report(config, version, inputs, prepared, checkpoints, [target_features, pool_features], scores, costs, tell_above)
+    prepared, cost = prepare(config, version, model)
+    costs = [check_cost, cost]
+    checkpoints = without_warmup(config, model)
+    if needs_warmup(config):
+        checkpoints, cost = warmup(config, version, inputs, prepared, rewarm)
+        costs.append(cost)
+    computed: dict[Side, FeaturesRef] = {}
+    for side in sides_of(config):
+        examples = prepared.pool if side == "pool" else prepared.target
+        computed[side], cost = features(config, version, model, examples, checkpoints)
+        costs.append(cost)
+    scores, cost = influence(config, version, model, prepared, checkpoints, computed)
+    costs.append(cost)
+    return select_and_report(config, version, inputs, prepared, checkpoints, list(computed.values()), scores, costs, tell_above)

@@ -20,6 +20,7 @@ from prefect.utilities.urls import url_for
 
 from flows.progress import Stage, artifact_key, show_plan
 from less_core.config import RewarmSettings, SelectSettings
+from less_core.methods import needs_warmup, sides_of
 from less_core.refs import (
     CheckpointsRef,
     EncodedRef,
@@ -36,29 +37,39 @@ from less_core.refs import (
 from less_core.report.change_markdown import change_row, render_changes
 from less_core.report.change_wording import headline_changes
 from less_core.report.changes import ChangeSummary
+from less_core.report.drawing import data_uri
 from less_core.report.markdown import render_markdown
-from less_core.report.plots import data_uri, plot_scores
+from less_core.report.plots import plot_scores
 from less_core.report.summary import RunSummary, StageCost
-from less_core.storage.layout import Version
+from less_core.storage.layout import Side, Version
+from tasks.baselines import score_by_loss, score_by_text
 from tasks.changes import compare_with_last
 from tasks.check import check, check_room, look_at_inputs, open_version
 from tasks.encode import encode_shard
 from tasks.features import extract_features, note_features, plan_features
+from tasks.imported import import_gradients
 from tasks.influence import score_examples
 from tasks.prepare import plan_pool, plan_targets, read_pool
 from tasks.publish import publish_version
 from tasks.report import summarise, write_report
 from tasks.selection import select_examples
-from tasks.warmup import choose_warmup, import_checkpoints, keep_checkpoints, warm_up
+from tasks.warmup import choose_warmup, draw_adapter, import_checkpoints, keep_checkpoints, warm_up
 
 Work = TypeVar("Work")
 Done = TypeVar("Done")
 
-NAMES = ("check", "prepare", "warmup", "target features", "pool features", "influence", "selection and report")
 
 # One model in one process: feature tasks wait for it, and more of them in memory would wait for nothing.
 ONE: Any = ThreadPoolTaskRunner(max_workers=1)
 WINDOW = 32  # tasks submitted and not yet done
+
+
+def stage_names(config: SelectSettings) -> tuple[str, ...]:
+    """Return the names of a run's stages, in order: methods that go by words compute no features."""
+    warmup = ["warmup"] if needs_warmup(config) else []
+    features = [f"{side} features" for side in sides_of(config)]
+    return ("check", "prepare", *warmup, *features, "influence", "selection and report")
+
 
 # What is imported by now stays until the end. Freed from looking at it, the interpreter ends in 0.2 s instead of 2: a run that is cancelled
 # is gone sooner.
@@ -96,16 +107,21 @@ def prepare(config: SelectSettings, version: Version, model: ModelRef) -> tuple[
 
 @flow(name="warmup", flow_run_name="warmup", persist_result=False)
 def warmup(
-    config: SelectSettings, version: Version, model: ModelRef, prepared: PreparedRef, rewarm: RewarmSettings
+    config: SelectSettings, version: Version, inputs: InputsRef, prepared: PreparedRef, rewarm: RewarmSettings
 ) -> tuple[CheckpointsRef, StageCost]:
-    """Get the checkpoints that gradients are taken at: given, kept from the last version, or trained."""
+    """Get the checkpoints that gradients are taken at: given, kept from the last version, drawn or trained."""
     with Stage("warmup", "checkpoints") as stage:
+        model = inputs.model
         kept, why = choose_warmup(config, version, model, prepared.pool, rewarm)
         check_room(config, model, prepared, kept)
-        if config.warmup.checkpoints:
+        if config.imported.pool:
+            future = import_gradients.submit(config, inputs, prepared)
+        elif config.warmup.checkpoints:
             future = import_checkpoints.submit(config, version, model, prepared.pool)
+        elif config.warmup.kind != "train":
+            future = draw_adapter.submit(config, version, model, prepared.pool)
         elif kept:
-            future = keep_checkpoints.submit(kept, why)
+            future = keep_checkpoints.submit(config, kept, why)
         else:
             stage.expect(round(config.warmup.epochs * config.warmup.fraction * prepared.pool.examples))
             future = warm_up.submit(config, version, model, prepared.pool, why)
@@ -140,12 +156,18 @@ def influence(
     model: ModelRef,
     prepared: PreparedRef,
     checkpoints: CheckpointsRef,
-    pool_features: FeaturesRef,
-    target_features: FeaturesRef,
+    features: dict[Side, FeaturesRef],
 ) -> tuple[InfluenceRef, StageCost]:
-    """Score every example for every target."""
+    """Score every example for every target, by the features that the method has."""
     with Stage("influence", "examples") as stage:
-        ref = score_examples(config, version, model, prepared.pool, prepared.target, checkpoints, pool_features, target_features)
+        pool, target = prepared.pool, prepared.target
+        if "target" in features:
+            ref = score_examples(config, version, model, pool, target, checkpoints, features["pool"], features["target"])
+        elif "pool" in features:
+            ref = score_by_loss(config, version, model, pool, target, checkpoints, features["pool"])
+        else:
+            stage.expect(pool.examples * (2 if config.method == "dsir" else 1))  # DSIR looks at the pool as a whole first
+            ref = score_by_text(config, version, model, pool, target, config.method)  # type: ignore[arg-type]
         flagged = sum(pool.no_label + pool.nonfinite for pool in ref.pools)
         stage.done(ref.examples, ref.examples, flagged=flagged, bytes_written=ref.bytes_written)
     return ref, stage.cost

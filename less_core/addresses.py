@@ -2,6 +2,7 @@
 
 import torch
 
+from less_core.compare_config import EvaluationSettings, TrainingSettings
 from less_core.config import FeatureSettings, WarmupSettings
 from less_core.fingerprint import fingerprint, fingerprint_ids
 from less_core.method.hashing import derive_seed
@@ -11,6 +12,9 @@ from less_core.refs import ModelRef
 
 WARMUP_VERSION = 1
 FEATURES_VERSION = 1  # of the gradient and its update
+REPRESENTATION_VERSION = 1
+TRAINING_VERSION = 1
+EVALUATION_VERSION = 1
 
 
 def warmup_address(model: ModelRef, settings: WarmupSettings, example_ids: list[str]) -> str:
@@ -22,9 +26,39 @@ def warmup_address(model: ModelRef, settings: WarmupSettings, example_ids: list[
             "encoding": model.encoding,
             "dtype": model.dtype,
             "lora": model.lora.model_dump(),
-            "settings": settings.model_dump(exclude={"checkpoints", "fraction"}),
+            "settings": settings.model_dump(exclude={"kind", "checkpoints", "fraction"}),
             "examples": fingerprint_ids(example_ids),
         }
+    )
+
+
+def untrained_address(model: ModelRef, settings: WarmupSettings) -> str:
+    """Return the address of an adapter that was drawn and not trained."""
+    return fingerprint({"untrained": settings.kind, "model": model.fingerprint, "lora": model.lora.model_dump(), "seed": settings.seed})
+
+
+def training_address(model: ModelRef, settings: TrainingSettings, seed: int, example_ids: list[str]) -> str:
+    """Return the address of a fine-tuning on these examples, whatever their order."""
+    how = settings.model_dump(exclude={"model", "dtype", "template", "lora", "max_length"})
+    return fingerprint(
+        {
+            "version": TRAINING_VERSION,
+            "model": model.fingerprint,
+            "encoding": model.encoding,
+            "dtype": model.dtype if settings.kind == "lora" else "float32",
+            "lora": model.lora.model_dump() if settings.kind == "lora" else None,
+            "settings": how,
+            "seed": seed,
+            "examples": fingerprint_ids(example_ids),
+        }
+    )
+
+
+def evaluation_address(training: str, model: ModelRef, settings: EvaluationSettings, held_out: str) -> str:
+    """Return the address of a trained model's evaluation on held-out examples of that digest."""
+    how = settings.model_dump(exclude={"held_out"})
+    return fingerprint(
+        {"version": EVALUATION_VERSION, "training": training, "encoding": model.encoding, "held_out": held_out, "settings": how}
     )
 
 
@@ -40,8 +74,16 @@ def projection_seed(settings: FeatureSettings, checkpoint: str) -> int:
 
 
 def feature_address(model: ModelRef, checkpoint: str, settings: FeatureSettings, gradient: str) -> str:
-    """Return the address of one kind of features at the checkpoint of that fingerprint. Fidelity matters to Adam's update only."""
+    """Return the address of one kind of features at the checkpoint of that fingerprint. Fidelity matters to Adam's update only.
+
+    Representations are of the base model, whatever the checkpoint; imported gradients are as their files are, whatever the model.
+    """
     projection = settings.projection
+    if gradient in ("rds", "rds+"):
+        of = {"version": REPRESENTATION_VERSION, "model": model.fingerprint, "encoding": model.encoding, "dtype": model.dtype}
+        return fingerprint(of | {"representation": gradient, "storage": settings.storage})
+    if gradient.startswith("imported"):
+        return fingerprint({"version": FEATURES_VERSION, gradient: checkpoint, "storage": settings.storage})
     return fingerprint(
         {
             "version": FEATURES_VERSION,

@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from less_core.addresses import FEATURES_VERSION, WARMUP_VERSION
+from less_core.addresses import FEATURES_VERSION, REPRESENTATION_VERSION, WARMUP_VERSION
 from less_core.config import RewarmSettings, SelectSettings
-from less_core.data.pools import open_pool, open_target
+from less_core.data.pools import open_pool
+from less_core.data.targets import open_target
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.fingerprint import fingerprint
 from less_core.method.projection import VERSION as PROJECTION_VERSION
@@ -28,7 +29,7 @@ class Basis(Ref):
     version: str
     settings: dict[str, Any]
     inputs: InputsRef
-    warmup: WarmupRef
+    warmup: WarmupRef | None
     selections: list[SelectionRef]
     measured: dict[str, StageCost]  # by stage: the run, of this version or one before, in which it computed the most
     artifact: str = ""  # URL of its report in the Prefect UI
@@ -37,10 +38,10 @@ class Basis(Ref):
 def take_inputs(settings: SelectSettings, model: ModelRef) -> InputsRef:
     """Look at all inputs; files are read but not parsed."""
     return InputsRef(
-        method=[WARMUP_VERSION, FEATURES_VERSION, PROJECTION_VERSION],
+        method=[WARMUP_VERSION, FEATURES_VERSION, PROJECTION_VERSION, REPRESENTATION_VERSION],
         model=model,
         pools={pool.name: open_pool(settings, pool.name).digest() for pool in settings.pools},
-        targets={target.name: open_target(settings, target.name).digest() for target in settings.targets},
+        targets={target.name: open_target(settings, target).digest() for target in settings.targets},
     )
 
 
@@ -51,9 +52,10 @@ def influential(settings: SelectSettings) -> dict[str, Any]:
 
 def is_unchanged(settings: SelectSettings, inputs: InputsRef, last: Basis, rewarm: RewarmSettings) -> bool:
     """Tell whether a selection from these inputs would be the last one again."""
-    grew = last.warmup.new_examples / last.warmup.pool_examples >= rewarm.pool_grew_by
-    if not last.warmup.fresh and (rewarm.when == "always" or (rewarm.when == "when_pool_grew_by" and grew)):
-        return False
+    if last.warmup and not last.warmup.fresh:
+        grew = last.warmup.new_examples / last.warmup.pool_examples >= rewarm.pool_grew_by
+        if rewarm.when == "always" or (rewarm.when == "when_pool_grew_by" and grew):
+            return False
     before = {key: value for key, value in last.settings.items() if key not in WITHOUT_INFLUENCE}
     now, then = (found.model_dump(exclude={"model": {"folder", "device"}}) for found in (inputs, last.inputs))
     return before == influential(settings) and now == then

@@ -7,14 +7,10 @@ and nothing else. An empty string or a zero stands for "not set".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from less_core.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -77,6 +73,7 @@ class PoolSettings(Settings):
     on_bad_row: Literal["error", "skip"] = Field(
         "error", title="On a bad row", description="error: stop and name file and line. skip: leave it out, count it in the report."
     )
+    quota: float = Field(1, gt=0, le=1, title="Quota", description="At most this share of the budget goes to this pool.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -90,10 +87,27 @@ class TargetSettings(Settings):
 
     name: Name = Field(title="Name")
     path: str = Field(
-        min_length=1,
+        "",
         title="File",
         description="JSONL of `messages`, or of `prompt` and `completion` (used as they are); `subtask` is optional.",
     )
+    builtin: Literal["", "mmlu", "bbh", "tydiqa", "gsm8k"] = Field(
+        "", title="Built-in target", description="Instead of a file: rendered to the strings of the LESS scripts."
+    )
+    data_dir: str = Field(
+        "", title="Folder of the built-in target", description="With mmlu/, bbh/, tydiqa/ or gsm8k.jsonl; relative to the data folder."
+    )
+    hub: str = Field("", title="Hub data set", description="For a built-in target, instead of a folder. For example cais/mmlu.")
+    skip: int = Field(0, ge=0, title="Skip", description="Leave out this many examples of each subtask, from its first on.")
+    take: int = Field(0, ge=0, title="Take", description="Then take this many of each subtask. 0: all.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.path) == bool(self.builtin):
+            raise ValueError("expected exactly one of `path` and `builtin`")
+        if bool(self.builtin) != (bool(self.data_dir) != bool(self.hub)) or (self.path and (self.data_dir or self.hub)):
+            raise ValueError("expected exactly one of `data_dir` and `hub` with `builtin`, and neither with `path`")
+        return self
 
     @model_validator(mode="after")
     def _not_reserved(self) -> Self:
@@ -105,6 +119,11 @@ class TargetSettings(Settings):
 class WarmupSettings(Settings):
     """The short LoRA training whose checkpoints the gradients are taken at."""
 
+    kind: Literal["train", "base", "random"] = Field(
+        "train",
+        title="Kind",
+        description="train: as in the paper. base: no training, gradients of a fresh adapter. random: no training, of a random adapter.",
+    )
     fraction: float = Field(0.05, gt=0, le=1, title="Share of the pool", description="Trained on, drawn at random by content.")
     epochs: int = Field(4, ge=1, le=100, title="Epochs", description="One checkpoint each.")
     learning_rate: float = Field(2e-5, gt=0, title="Peak learning rate", description="Linear schedule, 3% warm-up steps.")
@@ -155,20 +174,87 @@ class FeatureSettings(Settings):
     storage: Literal["float16", "float32"] = Field("float16", title="Stored as")
 
 
+class ImportedSettings(Settings):
+    """Projected gradients that the LESS scripts wrote, read instead of computed."""
+
+    pool: str = Field(
+        "",
+        title="Of the pools",
+        description="Folder or file with {name} for the pool's name and {checkpoint}: grads/{name}-ckpt{checkpoint}-adam/dim8192.",
+    )
+    target: str = Field(
+        "", title="Of the targets", description="The same with the target's name: grads/{name}-ckpt{checkpoint}-sgd/dim8192."
+    )
+    checkpoints: list[int] = Field([], title="Checkpoints", description="Their numbers, oldest first.")
+    learning_rates: list[float] = Field([], title="Learning rates", description="The mean of each checkpoint's epoch: their weights.")
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        given = [bool(self.pool), bool(self.target), bool(self.checkpoints), bool(self.learning_rates)]
+        if any(given) and not all(given):
+            raise ValueError("expected `pool`, `target`, `checkpoints` and `learning_rates` together, or none of them")
+        if len(self.checkpoints) != len(self.learning_rates):
+            raise ValueError(f"expected a learning rate for each of {len(self.checkpoints)} checkpoints, got {len(self.learning_rates)}")
+        if len(set(self.checkpoints)) != len(self.checkpoints):
+            raise ValueError("expected checkpoints that differ")
+        return self
+
+
 class InfluenceSettings(Settings):
     """How scores are made from features."""
 
     scoring: Literal["store"] = Field("store", title="Scoring", description="store: from the feature shards.")
+    checkpoints: list[int] = Field([], title="Checkpoints", description="Which of the warmup's, counted from 1. None: all.")
+    weights: Literal["learning_rate", "uniform"] = Field(
+        "learning_rate", title="Weights of checkpoints", description="learning_rate: the mean of a checkpoint's epoch, as in the paper."
+    )
+    similarity: Literal["cosine", "dot"] = Field(
+        "cosine", title="Similarity", description="dot: gradients are not normalised, so that short examples with large ones win."
+    )
+    dim: int = Field(
+        0, ge=0, le=2**20, title="Dimension", description="Score with this many dimensions, made of the stored ones. 0: all of them."
+    )
     subtask_columns: bool = Field(
         False, title="A column a subtask", description="Keep every subtask's score in the scores file, not only the best."
     )
 
+    @model_validator(mode="after")
+    def _checkpoints_differ(self) -> Self:
+        if any(number < 1 for number in self.checkpoints) or len(set(self.checkpoints)) != len(self.checkpoints):
+            raise ValueError(f"expected `checkpoints` that differ, counted from 1, got {self.checkpoints}")
+        return self
 
-class BudgetSettings(Settings):
-    """How many examples are selected."""
+
+Rule = Literal["top", "round_robin_subtasks", "round_robin_examples"]
+
+
+class SelectionSettings(Settings):
+    """How many examples are selected, and by which rule."""
 
     by: Literal["fraction", "count", "tokens"] = Field("fraction", title="Budget in")
     amount: float = Field(0.05, gt=0, title="Amount", description="0.05 of the pool, 1000 examples or 2000000 tokens.")
+    rule: Literal["auto", Rule] = Field(
+        "auto",
+        title="Rule",
+        description="top: best over all subtasks. round_robin_subtasks, round_robin_examples: the best of each subtask, or of each target "
+        "example, in turn. auto: round_robin_examples for rds+, else top.",
+    )
+    min_tokens: int = Field(0, ge=0, title="Shortest", description="Examples with fewer tokens are not selected.")
+    max_tokens: int = Field(0, ge=0, title="Longest", description="Examples with more tokens are not selected. 0: no bound.")
+    near_duplicates: float = Field(
+        0, ge=0, lt=1, title="Near duplicates", description="Leave out what shares this much (Jaccard) with a better one. 0: keep them."
+    )
+    contaminated: Literal["report", "exclude", "ignore"] = Field(
+        "report",
+        title="Copies of target examples",
+        description="report: show those that stand in a pool. exclude: never select them, too. ignore: do not look for them.",
+    )
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if 0 < self.max_tokens < self.min_tokens:
+            raise ValueError(f"expected `min_tokens` of at most `max_tokens`, got {self.min_tokens} and {self.max_tokens}")
+        return self
 
     @model_validator(mode="after")
     def _amount_suits_unit(self) -> Self:
@@ -196,6 +282,9 @@ class RewarmSettings(Settings):
     pool_grew_by: float = Field(0.5, gt=0)
 
 
+Method = Literal["less", "random", "bm25", "dsir", "rds", "rds+", "perplexity"]
+
+
 class SelectSettings(Settings):
     """One selection run."""
 
@@ -203,15 +292,46 @@ class SelectSettings(Settings):
     name: Name = Field(title="Name", description="Names the run and the folder of its results.")
     pools: list[PoolSettings] = Field(min_length=1, title="Pools", description="Where examples are selected from.")
     targets: list[TargetSettings] = Field(min_length=1, title="Targets", description="What they are selected for.")
-    selection: BudgetSettings = Field(BudgetSettings(), title="Selection")
+    method: Method = Field(
+        "less",
+        title="Method",
+        description="less: gradients. bm25, dsir: words. rds, rds+: hidden states. perplexity: the model's loss, the middle. random.",
+    )
+    selection: SelectionSettings = Field(SelectionSettings(), title="Selection")
     model: ModelSettings = Field(title="Model")
     data_dir: str = Field(".", title="Data folder", description="Relative pool and target files start here.")
     store: str = Field("store", min_length=1, title="Store", description="Folder or URL of features, shared by all runs.")
     runs: str = Field("runs", min_length=1, title="Results", description="Folder or URL; this run writes to <results>/<name>.")
     warmup: WarmupSettings = Field(WarmupSettings(), title="Warmup")
     features: FeatureSettings = Field(FeatureSettings(), title="Features")
+    imported: ImportedSettings = Field(ImportedSettings(), title="Gradients of the LESS scripts")
     influence: InfluenceSettings = Field(InfluenceSettings(), title="Influence")
+    seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="Of the methods that draw: random and dsir.")
     execution: ExecutionSettings = Field(ExecutionSettings(), title="Execution")
+
+    @property
+    def rule(self) -> Rule:
+        """The rule of selection, `auto` resolved."""
+        if self.selection.rule != "auto":
+            return self.selection.rule
+        return "round_robin_examples" if self.method == "rds+" else "top"
+
+    @model_validator(mode="after")
+    def _gradients_are_of_less(self) -> Self:
+        if self.imported.pool and self.method != "less":
+            raise ValueError(f"expected `imported` gradients with `method: less` only, got {self.method}")
+        return self
+
+    @model_validator(mode="after")
+    def _dimension_is_there(self) -> Self:
+        stored, dim = self.features.projection.dim, self.influence.dim
+        if dim and (self.method != "less" or self.imported.pool):
+            raise ValueError(
+                "expected `influence.dim` of 0: only features that this project computed for `method: less` can be made narrower"
+            )
+        if dim > stored or (dim and stored % dim):
+            raise ValueError(f"expected an `influence.dim` that divides features.projection.dim = {stored}, got {dim}")
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -232,75 +352,3 @@ class SelectSettings(Settings):
         if "://" in path or Path(path).is_absolute():
             return path
         return f"{self.data_dir.rstrip('/')}/{path}" if self.data_dir not in ("", ".") else path
-
-
-def load_settings(path: str | Path, overrides: Iterable[str] = ()) -> SelectSettings:
-    """Read a YAML file, apply ``key.sub=value`` overrides (values are YAML; list items by their number), validate.
-
-    Raises:
-        ConfigError: The file is not there, is not YAML, or a setting does not hold; names the key.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "a readable YAML file", str(error), "Check the path.") from None
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(str(path), "YAML", " ".join(str(error).split()), "Mend the file at that place.") from None
-    if not isinstance(data, dict):
-        raise ConfigError(str(path), "a mapping of settings", type(data).__name__, "See README.md for an example.")
-    apply_overrides(data, overrides)
-    return parse_settings(data, where=str(path))
-
-
-def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> None:
-    """Change settings in place, each as ``key.sub=value``.
-
-    Raises:
-        ConfigError: One of them is not of that form, or its key cannot be there.
-    """
-    for override in overrides:
-        _override(data, override)
-
-
-def parse_settings(data: dict[str, Any], where: str) -> SelectSettings:
-    """Validate a mapping of settings; every fault is named in one `ConfigError`."""
-    try:
-        return SelectSettings.model_validate(data)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']} (got {_short(e['input'])})" for e in error.errors()]
-        raise ConfigError(where, "settings that hold", "; ".join(faults), "Correct these keys.") from None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _override(data: Any, override: str) -> None:
-    key, separator, value = override.partition("=")
-    if not separator or not key:
-        raise ConfigError(f"--set {override}", "key.sub=value", "no '='", "Write for example --set selection.amount=0.1.")
-    *parents, last = key.split(".")
-    node = data
-    for part in parents:
-        node = node.setdefault(part, {}) if isinstance(node, dict) else _item(node, part, override)
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}", "a YAML value", value, "Put the value in quotes.") from None
-    if isinstance(node, dict):
-        node[last] = parsed
-    elif isinstance(node, list):
-        _item(node, last, override)
-        node[int(last)] = parsed
-    else:
-        raise ConfigError(f"--set {override}", "a key that can hold settings", f"{'.'.join(parents)} = {node!r}", "Check the key.")
-
-
-def _item(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
-        return node[int(part)]
-    size = f"{len(node)} items" if isinstance(node, list) else repr(node)
-    raise ConfigError(f"--set {override}", f"item {part!r} to be there", size, "Items are counted from 0.")

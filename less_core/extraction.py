@@ -1,6 +1,7 @@
-"""From encoded examples to features at one checkpoint: gradient, Adam's update, projection, module by module."""
+"""From encoded examples to features: a row each, in batches that memory decides. Of gradients here; see also `representation.py`."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -38,29 +39,16 @@ class Features:
     status: list[str]
 
 
-class FeatureExtractor:
-    """Computes features of examples at one checkpoint, whose adapter is already in the model.
+class Extractor(ABC):
+    """Computes a row of `dim` numbers and the loss of each example, on a device."""
 
-    Args:
-        model: In evaluation mode, on its device.
-        gradient: adam, sgd or sign.
-        fidelity: Which of Adam's two forms.
-        adam: The checkpoint's moments; used for `adam` only.
-        projection: On the model's device.
-    """
+    def __init__(self, dim: int, device: torch.device) -> None:
+        self._dim = dim
+        self._device = device
 
-    def __init__(self, model: PeftModel, *, gradient: Gradient, fidelity: Fidelity, adam: AdamState, projection: Projection) -> None:
-        self._gradients = PerExampleGradients(model)
-        self._device = model.device
-        self._gradient = gradient
-        self._fidelity = fidelity
-        self._adam = adam
-        self._projection = projection
-        self._moments = {
-            slot.name: tuple(m[slot.name].flatten().to(self._device) for m in (adam.first_moment, adam.second_moment))
-            for slot in self._gradients.slots
-            if gradient == "adam"
-        }
+    @abstractmethod
+    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows [batch, dim] and losses [batch], float32, of a batch as `collate` makes it, of `lengths` [batch] tokens each."""
 
     def extract(self, examples: Sequence[EncodedExample], batch_tokens: int, progress: Progress | None = None) -> Features:
         """Return the features of all examples, whatever the batches.
@@ -73,7 +61,7 @@ class FeatureExtractor:
         Raises:
             OutOfMemoryError: One example alone does not fit.
         """
-        features = torch.zeros(len(examples), self._projection.dim)
+        features = torch.zeros(len(examples), self._dim)
         norms, losses = torch.zeros(len(examples)), torch.zeros(len(examples))
         status = [OK if e.num_label_tokens else NO_LABEL for e in examples]
         todo = [i for i, s in enumerate(status) if s == OK]
@@ -82,13 +70,13 @@ class FeatureExtractor:
             for batch in fill_batches([len(examples[i].input_ids) for i in todo], batch_tokens):
                 places = [todo[b] for b in batch]
                 chosen = [examples[i] for i in places]
-                result = self._project(chosen)
+                result = self._try(chosen)
                 if result is None:
                     batch_tokens = self._smaller_budget(chosen, batch_tokens)
                     break
-                projected, losses[places] = result
-                norms[places] = projected.norm(dim=1)
-                features[places] = torch.nn.functional.normalize(projected, dim=1)
+                rows, losses[places] = result
+                norms[places] = rows.norm(dim=1)
+                features[places] = torch.nn.functional.normalize(rows, dim=1)
                 done.update(places)
                 if progress:
                     progress(len(chosen), sum(len(e.input_ids) for e in chosen))
@@ -106,34 +94,17 @@ class FeatureExtractor:
             status=status,
         )
 
-    def _project(self, examples: Sequence[EncodedExample]) -> tuple[Tensor, Tensor] | None:
-        """Return projections [batch, dim] and losses [batch], or None where memory ran out."""
+    def _try(self, examples: Sequence[EncodedExample]) -> tuple[Tensor, Tensor] | None:
+        """Return rows [batch, dim] and losses [batch] on the CPU, or None where memory ran out."""
         try:
             batch = {name: tensor.to(self._device) for name, tensor in collate(examples).items()}
-            out = torch.zeros(len(examples), self._projection.dim, device=self._device)
-            scratch = torch.empty(len(examples) * self._gradients.largest, device=self._device)
-
-            def consume(slot: Slot, gradient: Tensor) -> None:
-                update = self._update(slot, gradient, scratch[: gradient.numel()].view_as(gradient))
-                self._projection.add(out, update, slot.start)
-
-            losses = self._gradients.run(batch["input_ids"], batch["labels"], consume)
-            return out.cpu(), losses.cpu()
+            lengths = torch.tensor([len(e.input_ids) for e in examples], device=self._device)
+            rows, losses = self.compute(batch["input_ids"], batch["labels"], lengths)
+            return rows.cpu(), losses.cpu()
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 return None
             raise
-
-    def _update(self, slot: Slot, gradient: Tensor, scratch: Tensor) -> Tensor:
-        if self._gradient == "sgd":
-            return gradient
-        if self._gradient == "sign":
-            return gradient.sign_()
-        adam = self._adam
-        first, second = self._moments[slot.name]
-        return adam_update(
-            gradient, first, second, step=adam.step, beta1=adam.beta1, beta2=adam.beta2, fidelity=self._fidelity, scratch=scratch
-        )
 
     def _smaller_budget(self, examples: Sequence[EncodedExample], batch_tokens: int) -> int:
         if len(examples) == 1:
@@ -148,3 +119,49 @@ class FeatureExtractor:
         halved = min(batch_tokens, sum(len(e.input_ids) for e in examples)) // 2
         logger.warning("out of memory with %d tokens a batch, going on with %d", batch_tokens, halved)
         return halved
+
+
+class GradientExtractor(Extractor):
+    """Computes features of examples at one checkpoint, whose adapter is already in the model: gradient, Adam's update, projection.
+
+    Args:
+        model: In evaluation mode, on its device.
+        gradient: adam, sgd or sign.
+        fidelity: Which of Adam's two forms.
+        adam: The checkpoint's moments; used for `adam` only.
+        projection: On the model's device.
+    """
+
+    def __init__(self, model: PeftModel, *, gradient: Gradient, fidelity: Fidelity, adam: AdamState, projection: Projection) -> None:
+        super().__init__(projection.dim, model.device)
+        self._gradients = PerExampleGradients(model)
+        self._gradient = gradient
+        self._fidelity = fidelity
+        self._adam = adam
+        self._projection = projection
+        self._moments = {
+            slot.name: tuple(m[slot.name].flatten().to(self._device) for m in (adam.first_moment, adam.second_moment))
+            for slot in self._gradients.slots
+            if gradient == "adam"
+        }
+
+    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        out = torch.zeros(len(input_ids), self._projection.dim, device=self._device)
+        scratch = torch.empty(len(input_ids) * self._gradients.largest, device=self._device)
+
+        def consume(slot: Slot, gradient: Tensor) -> None:
+            update = self._update(slot, gradient, scratch[: gradient.numel()].view_as(gradient))
+            self._projection.add(out, update, slot.start)
+
+        return out, self._gradients.run(input_ids, labels, consume)
+
+    def _update(self, slot: Slot, gradient: Tensor, scratch: Tensor) -> Tensor:
+        if self._gradient == "sgd":
+            return gradient
+        if self._gradient == "sign":
+            return gradient.sign_()
+        adam = self._adam
+        first, second = self._moments[slot.name]
+        return adam_update(
+            gradient, first, second, step=adam.step, beta1=adam.beta1, beta2=adam.beta2, fidelity=self._fidelity, scratch=scratch
+        )

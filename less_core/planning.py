@@ -9,14 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from less_core.addresses import feature_address, warmup_address
+from less_core.addresses import feature_address, untrained_address, warmup_address
 from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.data.index import assemble, draw_warmup, index_pool
-from less_core.data.pools import open_pool, open_target, read_example
-from less_core.data.targets import read_target
+from less_core.data.pools import open_pool, read_example
+from less_core.data.targets import load_target
 from less_core.inspection import inspect_model
-from less_core.model.loading import count_parameters, load_tokenizer, matmul_rate
+from less_core.methods import kind_of, needs_warmup, sides_of
+from less_core.model.loading import count_parameters, hidden_size, load_tokenizer, matmul_rate
 from less_core.refs import ModelRef
 from less_core.sharding import read_holdings
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
@@ -57,16 +58,18 @@ def make_plan(settings: SelectSettings) -> Plan:
     """
     model = inspect_model(settings)
     pool_ids, mean_tokens = _pool(settings, model)
-    target_ids = {e.example_id for t in settings.targets for e in read_target(t.name, open_target(settings, t.name)).examples}
+    target_ids = {e.example_id for t in settings.targets for e in load_target(settings, t).examples}
     checkpoints = known_checkpoints(settings, model, pool_ids)
-    count = len(settings.warmup.checkpoints) or settings.warmup.epochs
+    count = count_checkpoints(settings)
+    sides = sides_of(settings)
     reused = count_reused(settings, model, checkpoints, pool_ids, pa.array(sorted(target_ids)))
-    features = count * (len(pool_ids) + len(target_ids))
-    warmed_up = bool(checkpoints) or bool(settings.warmup.checkpoints)
+    features = count * sum({"pool": len(pool_ids), "target": len(target_ids)}[side] for side in sides)
+    trains = needs_warmup(settings) and settings.warmup.kind == "train" and not settings.imported.pool
+    warmed_up = not trains or bool(checkpoints) or bool(settings.warmup.checkpoints)
     trained = 0 if warmed_up else settings.warmup.epochs * math.ceil(settings.warmup.fraction * len(pool_ids))
-    tokens = mean_tokens * (features - reused + trained)
-    # Forward and the backward through frozen weights: two operations a parameter each way, every weight used once a token.
-    operations = 4.0 * count_parameters(Path(model.folder)) * tokens
+    tokens = 0.0 if settings.imported.pool else mean_tokens * (features - reused + trained)
+    # Forward, and for gradients the backward through frozen weights: two operations a parameter each way, every weight used once a token.
+    operations = (4.0 if needs_warmup(settings) else 2.0) * count_parameters(Path(model.folder)) * tokens
     rate = EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype))
     return Plan(
         examples=len(pool_ids),
@@ -79,7 +82,7 @@ def make_plan(settings: SelectSettings) -> Plan:
         tokens=tokens,
         operations=operations,
         seconds=operations / rate,
-        store_bytes=(features - reused) * bytes_each(settings),
+        store_bytes=(features - reused) * bytes_each(settings, Path(model.folder)),
     )
 
 
@@ -95,26 +98,48 @@ def _pool(settings: SelectSettings, model: ModelRef) -> tuple[pa.Array, float]:
     return table["example_id"].combine_chunks(), sum(len(e.input_ids) for e in encoded) / len(encoded)
 
 
-def bytes_each(settings: SelectSettings) -> int:
-    """Return the bytes that one feature takes in the store."""
-    return settings.features.projection.dim * DTYPES[settings.features.storage][0].itemsize
+def count_checkpoints(settings: SelectSettings) -> int:
+    """Return how many checkpoints features are taken at."""
+    if not needs_warmup(settings):
+        return 1
+    warmup = 1 if settings.warmup.kind != "train" else settings.warmup.epochs
+    return len(settings.influence.checkpoints or settings.imported.checkpoints or settings.warmup.checkpoints) or warmup
+
+
+def bytes_each(settings: SelectSettings, model: Path) -> int:
+    """Return the bytes that one feature takes in the store; `model` is the folder of the base model."""
+    dim = settings.features.projection.dim if needs_warmup(settings) else hidden_size(model)
+    return dim * DTYPES[settings.features.storage][0].itemsize
 
 
 def count_reused(settings: SelectSettings, model: ModelRef, checkpoints: list[str], pool: pa.Array, target: pa.Array) -> int:
-    """Return how many features at these checkpoints the store has of these examples."""
+    """Return how many features at the checkpoints of these fingerprints the store has of these examples."""
     reused = 0
-    for folder in checkpoints:
-        for ids, gradient in ((pool, settings.features.gradient), (target, "sgd")):
-            address = feature_address(model, checkpoint_fingerprint(folder), settings.features, gradient)
+    for fingerprint in checkpoints:
+        for side in sides_of(settings):
+            address = feature_address(model, fingerprint, settings.features, kind_of(settings, side))
             held = read_holdings(store_of(settings).feature_shards(address), mend=False)["example_id"].combine_chunks()
-            reused += pc.sum(pc.is_in(ids, value_set=held)).as_py() or 0
+            reused += pc.sum(pc.is_in(pool if side == "pool" else target, value_set=held)).as_py() or 0
     return reused
 
 
 def known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
-    """Return the folders of those checkpoints that are there already and are this project's own."""
+    """Return the fingerprints of those checkpoints that are there already; for representations, of the base model."""
+    if not needs_warmup(settings):
+        return [model.fingerprint]
+    if settings.imported.pool:
+        return []  # known once their files are read whole
+    folders = _known_folders(settings, model, ids)
+    numbers = settings.influence.checkpoints or range(1, len(folders) + 1)
+    return [checkpoint_fingerprint(folders[number - 1]) for number in numbers if number <= len(folders)]
+
+
+def _known_folders(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
     if settings.warmup.checkpoints:
         return [path for path in settings.warmup.checkpoints if is_checkpoint(path)]
+    if settings.warmup.kind != "train":
+        folder = store_of(settings).checkpoint(untrained_address(model, settings.warmup), 0)
+        return [folder] if is_checkpoint(folder) else []
     chosen = draw_warmup(pa.table({"example_id": ids}), settings.warmup.fraction, settings.warmup.seed)
     store = store_of(settings)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())

@@ -1,9 +1,13 @@
 """What passes from task to task: small records that say where things are and how many, never tensors or long lists."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from less_core.config import LoraSettings
 from less_core.storage.layout import Side
+
+FeatureKind = Literal["adam", "sgd", "sign", "rds", "rds+"]
 
 
 class Ref(BaseModel):
@@ -42,12 +46,14 @@ class PoolRef(Ref):
     rows: int
     skipped: int
     bad_rows: list[str]
+    copies: int  # rows that copy a target example
 
 
 class PoolCounts(Ref):
     """What became of one pool's rows when pools were put together."""
 
     name: str
+    rows: int
     duplicates: int
     not_sampled: int
     examples: int
@@ -111,7 +117,7 @@ class CheckpointsRef(Ref):
 
     checkpoints: list[CheckpointRef]
     computed: int
-    warmup: WarmupRef
+    warmup: WarmupRef | None  # None where the method takes no gradients, or takes them as they were made elsewhere
     how: str  # a sentence: trained or kept, and why
 
 
@@ -190,7 +196,57 @@ class SelectionRef(Ref):
     path: str
     selected: int
     tokens: int
-    threshold: float
+    threshold: float  # the lowest score of all selected
+    passed_over: list[str]  # how many were left out whatever their score, and why, each a phrase
+
+
+class TrialRef(Ref):
+    """One training to be tried and judged: on what, for which targets."""
+
+    method: str  # or "untrained", "whole pool"
+    amount: float  # the budget; 0 where there is none
+    seed: int
+    targets: list[str]  # that it is judged on
+    index: str  # of the pool's examples
+    ids: str  # of the selected ones; empty for all of the pool, or none
+
+    @property
+    def label(self) -> str:
+        budget = f" {self.amount:g}" if self.amount else ""
+        target = f" for {self.targets[0]}" if self.ids else ""
+        return f"{self.method}{budget}{target} · seed {self.seed}"
+
+
+class TrainingRef(Ref):
+    """A trained model in the store; no folder and no examples for the model as it is."""
+
+    trial: TrialRef
+    fingerprint: str
+    folder: str
+    examples: int
+    computed: bool
+
+
+class OutcomeRef(Ref):
+    """How good a trained model is at one target."""
+
+    trial: TrialRef
+    target: str
+    examples: int  # it was trained on
+    held_out: int  # examples with a label
+    loss: float  # mean over these
+    accuracy: float | None
+    tasks: dict[str, float]  # of lm-eval: "task/metric" and its value
+    computed: bool
+
+
+class ComparisonRef(Ref):
+    """A finished comparison of methods."""
+
+    name: str
+    table: str
+    picture: str
+    record: str
 
 
 class RunRef(Ref):

@@ -1,6 +1,6 @@
 """From feature shards to influence scores, a row group at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from less_core.errors import MissingArtifactError, NonFiniteGradientError
 from less_core.extraction import OK
 from less_core.method.adam import Fidelity
-from less_core.method.influence import add_influence, subtask_vectors
+from less_core.method.influence import Similarity, add_influence, subtask_vectors
 from less_core.storage.features import read_feature_rows
 
 
@@ -26,15 +26,26 @@ class TargetRows:
 
 
 @dataclass(frozen=True)
-class TargetVectors:
-    """What train features are multiplied with for one target."""
+class ScoredTarget:
+    """A target as its scores know it."""
 
     name: str
     subtasks: list[str]
     examples: int  # usable
     unusable: int
     left_out: list[str]
+
+
+@dataclass(frozen=True)
+class TargetVectors:
+    """What train features are multiplied with for one target."""
+
+    target: ScoredTarget
     vectors: list[Tensor]  # a checkpoint each, float32 [subtasks, dim]
+
+
+Stored = tuple[Tensor, float, str]  # a target example's feature [dim], norm and status
+View = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # features and norms as they are stored -> as they are scored
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,18 @@ class ShardScores:
     status: list[str]  # the first that is not ok over the checkpoints, else ok
 
 
-def target_vectors(target: TargetRows, features: Sequence[Mapping[str, tuple[Tensor, float, str]]], fidelity: Fidelity) -> TargetVectors:
+def as_stored(features: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+    """Score features as they are."""
+    return features, norms
+
+
+def target_vectors(
+    target: TargetRows,
+    features: Sequence[Mapping[str, Stored]],
+    fidelity: Fidelity,
+    similarity: Similarity = "cosine",
+    view: View = as_stored,
+) -> TargetVectors:
     """Return a target's subtask vectors at every checkpoint.
 
     A subtask whose examples have all been cut off before their first label is left out and named.
@@ -54,6 +76,8 @@ def target_vectors(target: TargetRows, features: Sequence[Mapping[str, tuple[Ten
         target: Its rows.
         features: For each checkpoint by example id: feature [dim], norm, status.
         fidelity: Whether examples are averaged before or after they are normalised.
+        similarity: cosine, or the dot product.
+        view: How stored features are scored; the same as for the pool's.
 
     Raises:
         NonFiniteGradientError: No example of the target is usable.
@@ -70,16 +94,21 @@ def target_vectors(target: TargetRows, features: Sequence[Mapping[str, tuple[Ten
         raise NonFiniteGradientError(f"target {target.name}", "at least one usable example", "; ".join(left_out[:5]), do)
     rows = [(e, subtasks.index(s)) for e, s, ok in zip(target.example_ids, target.subtasks, usable, strict=True) if ok]
     subtask_of = torch.tensor([subtask for _, subtask in rows])
-    vectors = [
-        subtask_vectors(
-            torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows]), subtask_of, len(subtasks), fidelity
-        )
-        for at in features
-    ]
-    return TargetVectors(target.name, subtasks, len(rows), len(usable) - len(rows), left_out, vectors)
+    vectors = []
+    for at in features:
+        stored = torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows])
+        vectors.append(subtask_vectors(*view(*stored), subtask_of, len(subtasks), fidelity, similarity))
+    return TargetVectors(ScoredTarget(target.name, subtasks, len(rows), len(usable) - len(rows), left_out), vectors)
 
 
-def score_shard(example_ids: pa.Array, files: Sequence[Sequence[str]], vectors: Sequence[Tensor], weights: Sequence[float]) -> ShardScores:
+def score_shard(
+    example_ids: pa.Array,
+    files: Sequence[Sequence[str]],
+    vectors: Sequence[Tensor],
+    weights: Sequence[float],
+    similarity: Similarity = "cosine",
+    view: View = as_stored,
+) -> ShardScores:
     """Return the scores of some examples, reading their features once, a row group at a time.
 
     Args:
@@ -87,6 +116,8 @@ def score_shard(example_ids: pa.Array, files: Sequence[Sequence[str]], vectors: 
         files: For each checkpoint, the shards that hold them.
         vectors: For each checkpoint, float32 [subtasks, dim].
         weights: For each checkpoint, w_i.
+        similarity: cosine, or the dot product.
+        view: How stored features are scored.
 
     Raises:
         MissingArtifactError: An example has no feature at a checkpoint.
@@ -106,11 +137,14 @@ def score_shard(example_ids: pa.Array, files: Sequence[Sequence[str]], vectors: 
                 done[place] = True
                 for row in np.flatnonzero(np.array(rows.status, dtype=object)[keep] != OK):
                     status[place[row]] = rows.status[keep[row]]
+                features, norms = view(rows.features, rows.norms)
+                scale = norms if similarity == "dot" else None
                 if len(place) == len(found) and np.array_equal(place, np.arange(place[0], place[0] + len(place))):
-                    add_influence(scores[place[0] : place[-1] + 1], rows.features, at_checkpoint, weight)
+                    add_influence(scores[place[0] : place[-1] + 1], features, at_checkpoint, weight, scale)
                 elif len(place):
                     part = torch.zeros(len(place), scores.shape[1])
-                    add_influence(part, rows.features[torch.from_numpy(keep)], at_checkpoint, weight)
+                    kept = torch.from_numpy(keep)
+                    add_influence(part, features[kept], at_checkpoint, weight, scale[kept] if scale is not None else None)
                     scores[torch.from_numpy(place)] += part
         if not done.all():
             missing = example_ids[int(np.argmin(done))].as_py()

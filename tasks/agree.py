@@ -1,8 +1,11 @@
 """Two selections held against each other, whichever runs or versions they are."""
 
+from collections.abc import Mapping, Sequence
+
 from less_core.comparison import compare_selection, moves
 from less_core.errors import ConfigError
 from less_core.report.changes import SelectionChange
+from less_core.report.outcomes import Agreement
 from less_core.storage.files import exists, read_json
 from less_core.storage.layout import Run, Version
 from less_core.storage.parquet import read_columns
@@ -14,7 +17,7 @@ SCORES = ("example_id", "pool", "file", "index", "score")
 
 
 @stage_task("{one} and {other}")
-def compare_pair(runs: str, one: str, other: str) -> list[SelectionChange]:
+def agree_pair(runs: str, one: str, other: str) -> list[SelectionChange]:
     """Compare two selections on every target that both have."""
     first, second = find_version(runs, one), find_version(runs, other)
     targets, others = ([target["name"] for target in read_json(v.record, made_by="a selection")["targets"]] for v in (first, second))
@@ -42,3 +45,28 @@ def _compare(first: Version, second: Version, target: str) -> SelectionChange:
     scores, other_scores = (read_columns(v.scores(target), SCORES) for v in (first, second))
     ids, other_ids = (read_selected_ids(v.selected_ids(target)) for v in (first, second))
     return compare_selection(target, scores, other_scores, ids, other_ids, moves(scores, other_scores, ids, other_ids), shown=0)
+
+
+def agreements(changes: Mapping[tuple[str, str], Sequence[SelectionChange]], names: Mapping[str, str] | None = None) -> list[Agreement]:
+    """Return one matrix a target of all pairs.
+
+    Args:
+        changes: What `agree_pair` found, for each pair of selections.
+        names: How selections are shown; as they are called where there is none.
+    """
+    selections = list(dict.fromkeys(selection for pair in changes for selection in pair))
+    targets = list(dict.fromkeys(change.target for found in changes.values() for change in found))
+    found = {(pair, change.target): change for pair, of_pair in changes.items() for change in of_pair}
+
+    def change(one: str, other: str, target: str) -> SelectionChange | None:
+        return found.get(((one, other), target)) or found.get(((other, one), target))
+
+    return [
+        Agreement(
+            target=target,
+            methods=[(names or {}).get(selection, selection) for selection in selections],
+            overlap=[[c.jaccard if (c := change(one, other, target)) else 1.0 for other in selections] for one in selections],
+            correlation=[[c.spearman if (c := change(one, other, target)) else None for other in selections] for one in selections],
+        )
+        for target in targets
+    ]

@@ -1,6 +1,5 @@
 """Encoding examples: from rows of text to token ids and label masks, a shard at a time."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,14 +8,13 @@ import pyarrow as pa
 from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.data.example import Example
-from less_core.data.pools import RowSource, open_pool, open_target, read_example
-from less_core.data.shapes import to_target_example
 from less_core.errors import CorruptArtifactError, DataError
 from less_core.model.loading import load_tokenizer
 from less_core.refs import EncodedRef, ExamplesRef, ModelRef
 from less_core.storage.examples import read_example_counts, read_run_index, write_example_shard
 from less_core.storage.files import exists, set_aside, size_of
-from less_core.storage.layout import Side, store_of
+from less_core.storage.layout import store_of
+from tasks.rows import Rows
 from tasks.stage_task import done_as, stage_task
 
 
@@ -32,30 +30,13 @@ def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRe
             return done_as("Cached", ref, "the store has it")
         except CorruptArtifactError:
             set_aside(path)
-    chosen = _read_examples(_Rows(settings, examples.side), index)
+    chosen = _read_examples(Rows(settings, examples.side), index)
     encoder = _encoder(model.folder, model.template, model.max_length, model.encoding)
     write_example_shard(path, encoder.encode(chosen))
     return ref.model_copy(update={"computed": True, "bytes_written": size_of(path)})
 
 
-class _Rows:
-    """The rows of a run's pools or targets, each file opened once."""
-
-    def __init__(self, settings: SelectSettings, side: Side) -> None:
-        self._settings = settings
-        self._side = side
-        self._sources: dict[str, RowSource] = {}
-
-    def example(self, name: str, file: str, offset: int) -> Example:
-        if name not in self._sources:
-            self._sources[name] = open_pool(self._settings, name) if self._side == "pool" else open_target(self._settings, name)
-        source = self._sources[name]
-        if self._side == "target":
-            return to_target_example(json.loads(source.read(file, offset)))
-        return read_example(source, file, offset, self._settings.pool(name).format)
-
-
-def _read_examples(rows: _Rows, index: pa.Table) -> list[Example]:
+def _read_examples(rows: Rows, index: pa.Table) -> list[Example]:
     """Return the index's distinct examples, read again from their files."""
     chosen: dict[str, Example] = {}
     for row in index.to_pylist():

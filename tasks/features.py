@@ -2,7 +2,6 @@
 
 import logging
 import time
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,24 +9,28 @@ import pyarrow.compute as pc
 from less_core.addresses import feature_address
 from less_core.config import SelectSettings
 from less_core.errors import CorruptArtifactError, MissingArtifactError
-from less_core.extraction import OK, Gradient
+from less_core.extraction import OK
 from less_core.fingerprint import fingerprint_ids
-from less_core.refs import CheckpointsRef, ExamplesRef, FeatureShardRef, FeaturesRef, FeatureWork, ModelRef
+from less_core.methods import kind_of
+from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, FeatureShardRef, FeaturesRef, FeatureWork, ModelRef
 from less_core.sharding import read_holdings
 from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
 from less_core.storage.features import verify_feature_shard, write_feature_shard
-from less_core.storage.files import set_aside, size_of, write_json
+from less_core.storage.files import set_aside, size_of
 from less_core.storage.layout import Side, Version, store_of
 from less_core.storage.locks import lock
+from less_core.storage.manifest import Manifest, write_manifest
+from tasks.imported import imported_features
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
 
 logger = logging.getLogger(__name__)
 
 
-def gradient_of(settings: SelectSettings, side: Side) -> Gradient:
-    """Return the kind of gradient on a side: a target example is always its plain gradient."""
-    return settings.features.gradient if side == "pool" else "sgd"
+def address_of(settings: SelectSettings, model: ModelRef, checkpoint: CheckpointRef, side: Side) -> str:
+    """Return the address of a side's features at a checkpoint."""
+    kind = f"imported {side}" if settings.imported.pool else kind_of(settings, side)
+    return feature_address(model, checkpoint.fingerprint, settings.features, kind)
 
 
 @stage_task("plan {examples.side} features")
@@ -35,7 +38,7 @@ def plan_features(settings: SelectSettings, model: ModelRef, examples: ExamplesR
     """Find for every shard at every checkpoint which files of the store hold its examples, and how many are missing."""
     work = []
     for checkpoint in checkpoints.checkpoints:
-        address = feature_address(model, checkpoint.fingerprint, settings.features, gradient_of(settings, examples.side))
+        address = address_of(settings, model, checkpoint, examples.side)
         holdings = read_holdings(store_of(settings).feature_shards(address))
         held_ids = holdings["example_id"].combine_chunks()
         for number, group in enumerate(iterate_run_index(examples.path), 1):
@@ -90,9 +93,12 @@ def extract_features(
             ref = ref.model_copy(update={"files": sorted([*files, path]), "computed": 0, "reused": len(wanted)})
             return done_as("Cached", ref, "another run computed it since the plan")
         encoded = read_example_shard(store_of(settings).example_shard(model.encoding, index["shard"][0].as_py()), missing)
-        with RUNTIME.lock:
-            extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, gradient_of(settings, work.side))
-            features = extractor.extract(encoded, _batch_tokens(settings, model), RUNTIME.advance)
+        if settings.imported.pool:
+            features = imported_features(settings, examples, work, encoded)
+        else:
+            with RUNTIME.lock:
+                extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, kind_of(settings, work.side))
+                features = extractor.extract(encoded, _batch_tokens(settings, model), RUNTIME.advance)
         write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
     seconds, tokens = time.monotonic() - started, sum(features.num_tokens)
     place = f"ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}"
@@ -131,11 +137,11 @@ def _batch_tokens(settings: SelectSettings, model: ModelRef) -> int:
 @stage_task("note {examples.side} features")
 def note_features(version: Version, examples: ExamplesRef, checkpoints: CheckpointsRef, shards: list[FeatureShardRef]) -> FeaturesRef:
     """Write down which files hold the features of each shard at each checkpoint."""
-    manifest: dict[str, list[Any]] = {c.fingerprint: [[] for _ in range(examples.shards)] for c in checkpoints.checkpoints}
+    files: dict[str, list[list[str]]] = {c.fingerprint: [[] for _ in range(examples.shards)] for c in checkpoints.checkpoints}
     for shard in shards:
-        manifest[shard.checkpoint][shard.shard - 1] = shard.files
+        files[shard.checkpoint][shard.shard - 1] = shard.files
     path = version.features(examples.side)
-    write_json(path, manifest)
+    write_manifest(path, Manifest(checkpoints.checkpoints, files))
     return FeaturesRef(
         path=path,
         computed=sum(s.computed for s in shards),

@@ -1,23 +1,21 @@
 """Influence: every example's score for every target, in one pass over the feature shards."""
 
 import logging
-from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from functools import partial
 
-import pyarrow.compute as pc
 import torch
-from torch import Tensor
 
 from less_core.config import SelectSettings
-from less_core.extraction import NO_LABEL, NONFINITE
-from less_core.refs import CheckpointsRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef, PoolFlags, ScoresRef
-from less_core.scoring import TargetRows, TargetVectors, score_shard, target_vectors
-from less_core.storage.examples import iterate_run_index, read_example_counts
+from less_core.method.adam import Fidelity
+from less_core.method.narrowing import narrow
+from less_core.refs import CheckpointsRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
+from less_core.scoring import ShardScores, Stored, TargetVectors, View, as_stored, score_shard, target_vectors
+from less_core.storage.examples import iterate_run_index
 from less_core.storage.features import read_feature_rows
-from less_core.storage.files import read_json, size_of
-from less_core.storage.layout import Version, store_of
-from less_core.storage.parquet import parquet_writer
-from less_core.storage.scores import score_schema, score_table
+from less_core.storage.layout import Version
+from less_core.storage.manifest import Manifest, read_manifest
+from tasks.scores import target_rows, write_scores
 from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
@@ -35,77 +33,54 @@ def score_examples(
     target_features: FeaturesRef,
 ) -> InfluenceRef:
     """Score every example, a shard at a time, and write one file a target."""
-    targets_ = _target_vectors(settings, targets, checkpoints, target_features)
-    vectors = [torch.cat([t.vectors[i] for t in targets_]) for i in range(len(checkpoints.checkpoints))]
-    weights = [checkpoint.weight for checkpoint in checkpoints.checkpoints]
-    manifest = read_json(pool_features.path, made_by="the features stage")
-    store, columns = store_of(settings), settings.influence.subtask_columns
-    counts: dict[str, Counter[str]] = {pool.name: Counter() for pool in settings.pools}
-    with ExitStack() as files:
-        writers = [
-            files.enter_context(parquet_writer(version.scores(t.name), score_schema(t.subtasks if columns else ()), compression="zstd"))
-            for t in targets_
-        ]
-        for number, index in enumerate(iterate_run_index(examples.path)):
-            ids = index["example_id"].combine_chunks()
-            shard = score_shard(ids, [manifest[c.fingerprint][number] for c in checkpoints.checkpoints], vectors, weights)
-            tokens = read_example_counts(store.example_shard(model.encoding, index["shard"][0].as_py()))
-            tokens = tokens.take(pc.index_in(ids, value_set=tokens["example_id"].combine_chunks()))
-            start = 0
-            for target, writer in zip(targets_, writers, strict=True):
-                stop = start + len(target.subtasks)
-                table = score_table(
-                    index, tokens["num_tokens"], shard.status, shard.scores[:, start:stop], target.subtasks, columns=columns
-                )
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
-                start = stop
-            for pool, n, cut, status in zip(
-                index["pool"].to_pylist(), tokens["num_tokens"].to_pylist(), tokens["truncated"].to_pylist(), shard.status, strict=True
-            ):
-                counts[pool].update({"tokens": n, "truncated": int(cut), status: 1})
-    return InfluenceRef(
-        scores=[
-            ScoresRef(
-                target=t.name,
-                path=version.scores(t.name),
-                examples=t.examples,
-                unusable=t.unusable,
-                subtasks=t.subtasks,
-                left_out=t.left_out,
-            )
-            for t in targets_
-        ],
-        pools=[
-            PoolFlags(name=name, tokens=c["tokens"], truncated=c["truncated"], no_label=c[NO_LABEL], nonfinite=c[NONFINITE])
-            for name, c in counts.items()
-        ],
-        examples=examples.examples,
-        bytes_written=sum(size_of(version.scores(t.name)) for t in targets_),
-    )
+    vectors = vectors_of_targets(settings, targets, target_features.path)
+    shards = _shards(settings, examples, checkpoints, pool_features, vectors)
+    return write_scores(settings, version, model, examples, [v.target for v in vectors], shards)
 
 
-def _target_vectors(
-    settings: SelectSettings, targets: ExamplesRef, checkpoints: CheckpointsRef, features: FeaturesRef
-) -> list[TargetVectors]:
-    rows: dict[str, list[tuple[int, str, str]]] = {target.name: [] for target in settings.targets}
-    for index in iterate_run_index(targets.path):
-        for row in index.to_pylist():
-            rows[row["pool"]].append((row["index"], row["example_id"], row["source"]))
-    manifest = read_json(features.path, made_by="the features stage")
-    at: list[dict[str, tuple[Tensor, float, str]]] = []
-    for checkpoint in checkpoints.checkpoints:
-        found: dict[str, tuple[Tensor, float, str]] = {}
-        for files in manifest[checkpoint.fingerprint]:
+def vectors_of_targets(settings: SelectSettings, targets: ExamplesRef, manifest: str) -> list[TargetVectors]:
+    """Return what train features are multiplied with, from the targets' feature shards."""
+    stored = read_stored(read_manifest(manifest))
+    # Hidden states are compared one by one: fidelity is a choice of LESS.
+    fidelity: Fidelity = settings.features.fidelity if settings.method == "less" else "less-code"
+    similarity = settings.influence.similarity
+    vectors = []
+    for rows in target_rows(settings, targets):
+        vectors.append(target_vectors(rows, stored, fidelity, similarity, view_of(settings)))
+        if left_out := vectors[-1].target.left_out:
+            logger.warning("target %s: subtasks left out: %s", rows.name, "; ".join(left_out))
+    return vectors
+
+
+def read_stored(manifest: Manifest) -> list[dict[str, Stored]]:
+    """Return the features of few examples, those of targets, for each checkpoint by example id."""
+    at: list[dict[str, Stored]] = []
+    for checkpoint in manifest.checkpoints:
+        found: dict[str, Stored] = {}
+        for files in manifest.files[checkpoint.fingerprint]:
             for path in files:
                 for group in read_feature_rows(path):
                     for i, example_id in enumerate(group.example_ids.to_pylist()):
                         found[example_id] = (group.features[i].float(), float(group.norms[i]), group.status[i])
         at.append(found)
-    vectors = []
-    for name, target_rows in rows.items():
-        target_rows.sort()
-        target = TargetRows(name, [row[1] for row in target_rows], [row[2] for row in target_rows])
-        vectors.append(target_vectors(target, at, settings.features.fidelity))
-        if vectors[-1].left_out:
-            logger.warning("target %s: subtasks left out: %s", name, "; ".join(vectors[-1].left_out))
-    return vectors
+    return at
+
+
+def view_of(settings: SelectSettings) -> View:
+    """Return how stored features are scored."""
+    dim = settings.influence.dim
+    if dim in (0, settings.features.projection.dim):
+        return as_stored
+    return partial(narrow, kind=settings.features.projection.kind, dim=dim)
+
+
+def _shards(
+    settings: SelectSettings, examples: ExamplesRef, checkpoints: CheckpointsRef, features: FeaturesRef, targets: list[TargetVectors]
+) -> Iterator[ShardScores]:
+    vectors = [torch.cat([t.vectors[i] for t in targets]) for i in range(len(checkpoints.checkpoints))]
+    weights = [checkpoint.weight for checkpoint in checkpoints.checkpoints]
+    manifest = read_manifest(features.path)
+    for number, index in enumerate(iterate_run_index(examples.path)):
+        files = [manifest.files[c.fingerprint][number] for c in checkpoints.checkpoints]
+        ids = index["example_id"].combine_chunks()
+        yield score_shard(ids, files, vectors, weights, settings.influence.similarity, view_of(settings))

@@ -3,11 +3,13 @@
 import pyarrow as pa
 
 from less_core.config import PoolSettings, SelectSettings
+from less_core.data.contamination import Contamination
 from less_core.data.index import SCHEMA, assemble, index_pool
-from less_core.data.pools import open_pool, open_target
-from less_core.data.targets import read_target
+from less_core.data.pools import open_pool
+from less_core.data.targets import load_target
 from less_core.refs import ExamplesRef, ModelRef, PoolCounts, PoolRef
 from less_core.sharding import assign_shards, read_holdings
+from less_core.storage.copies import write_copies
 from less_core.storage.examples import write_run_index
 from less_core.storage.layout import Side, Version, store_of
 from less_core.storage.parquet import parquet_writer, read_columns
@@ -16,12 +18,16 @@ from tasks.stage_task import stage_task
 
 @stage_task("read pool {pool.name}")
 def read_pool(settings: SelectSettings, version: Version, pool: PoolSettings) -> PoolRef:
-    """Read a pool once: every row's example id and place, bad rows refused or counted."""
-    index = index_pool(pool.name, open_pool(settings, pool.name), pool.format, skip_bad_rows=pool.on_bad_row == "skip")
+    """Read a pool once: every row's example id and place, bad rows refused or counted, copies of target examples noted."""
+    watched = [] if settings.selection.contaminated == "ignore" else [load_target(settings, target) for target in settings.targets]
+    copies = Contamination(watched)
+    source, skip = open_pool(settings, pool.name), pool.on_bad_row == "skip"
+    index = index_pool(pool.name, source, pool.format, skip_bad_rows=skip, watch=copies.look)
     path = version.pool_index(pool.name)
     with parquet_writer(path, SCHEMA, compression="zstd") as writer:
         writer.write_table(index.table)
-    return PoolRef(name=pool.name, path=path, rows=index.rows, skipped=index.skipped, bad_rows=index.bad_rows)
+    write_copies(version.pool_copies(pool.name), copies.found)
+    return PoolRef(name=pool.name, path=path, rows=index.rows, skipped=index.skipped, bad_rows=index.bad_rows, copies=len(copies.found))
 
 
 @stage_task("plan pool shards")
@@ -29,7 +35,7 @@ def plan_pool(settings: SelectSettings, version: Version, model: ModelRef, pools
     """Put the pools together, each distinct example once, and find for each its shard in the store or a new one."""
     all_ = assemble([read_columns(pool.path, SCHEMA.names) for pool in pools], [pool.sample for pool in settings.pools])
     left_out = zip(pools, all_.duplicates, all_.not_sampled, all_.examples, strict=True)
-    counts = [PoolCounts(name=p.name, duplicates=d, not_sampled=n, examples=e) for p, d, n, e in left_out]
+    counts = [PoolCounts(name=p.name, rows=p.rows, duplicates=d, not_sampled=n, examples=e) for p, d, n, e in left_out]
     return _plan(settings, version, model, "pool", all_.table, counts)
 
 
@@ -37,11 +43,10 @@ def plan_pool(settings: SelectSettings, version: Version, model: ModelRef, pools
 def plan_targets(settings: SelectSettings, version: Version, model: ModelRef) -> ExamplesRef:
     """Read every target and find a shard for each of its examples. A row's pool is its target, its source its subtask."""
     rows = []
-    for name in [target.name for target in settings.targets]:
-        target = read_target(name, open_target(settings, name))
+    for target in [load_target(settings, target) for target in settings.targets]:
         parts = zip(target.examples, target.files, target.offsets, target.subtasks, strict=True)
         for place, (example, file, offset, subtask) in enumerate(parts):
-            rows.append((example.example_id, name, file, place, offset, subtask))
+            rows.append((example.example_id, target.name, file, place, offset, subtask))
     columns = list(zip(*rows, strict=True))
     table = pa.table([pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
     return _plan(settings, version, model, "target", table, [])

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from less_core.config import BudgetSettings, SelectSettings
+from less_core.config import SelectionSettings, SelectSettings
 from less_core.data.pools import open_pool, read_example
 from less_core.refs import (
     CheckpointsRef,
@@ -20,15 +20,18 @@ from less_core.refs import (
 from less_core.report.changes import ChangeSummary
 from less_core.report.html import render_html
 from less_core.report.statistics import ScoreStatistics
-from less_core.report.summary import CheckpointSummary, ExampleView, PoolSummary, RunSummary, StageCost, TargetSummary
+from less_core.report.summary import CheckpointSummary, CopyView, ExampleView, PoolSummary, RunSummary, StageCost, TargetSummary
+from less_core.storage.copies import read_copies
 from less_core.storage.examples import find_rows
 from less_core.storage.files import write_json, write_whole
 from less_core.storage.layout import MERGED, Version, run_of
 from less_core.storage.scores import iterate_scores
 from less_core.storage.selections import read_selected_ids
+from tasks.explain import explain
 from tasks.stage_task import stage_task
 
 SHOWN = 10  # examples from the top and from the bottom
+EXPLAINED = 5  # of them, from the top
 PACKAGES = ("less-flow", "torch", "transformers", "peft", "prefect", "pyarrow")
 
 
@@ -59,10 +62,13 @@ def summarise(
         versions={name: _version(name) for name in PACKAGES},
         seconds=sum(stage.seconds for stage in stages),
         stages=stages,
-        pools=_pools(pools, examples, influence),
+        method=settings.method,
+        rule=settings.rule,
+        copies_excluded=settings.selection.contaminated == "exclude",
+        pools=_pools(version, pools, examples, influence),
         checkpoints=[
             CheckpointSummary(name=c.name, step=c.step, learning_rate=c.learning_rate, weight=c.weight, epsilon_share=c.epsilon_share)
-            for c in checkpoints.checkpoints
+            for c in (checkpoints.checkpoints if settings.method == "less" else ())
         ],
         targets=[_target(settings, version, examples, scores, by_target[scores.target]) for scores in influence.scores],
         changes=changes,
@@ -86,14 +92,14 @@ def write_report(version: Version, summary: RunSummary) -> None:
     write_json(version.record, summary.model_dump(mode="json", exclude=shown))
 
 
-def describe_budget(budget: BudgetSettings) -> str:
+def describe_budget(budget: SelectionSettings) -> str:
     """Return the budget in words."""
     if budget.by == "fraction":
         return f"{budget.amount:.4g} of the pool" if budget.amount < 0.0001 else f"{100 * budget.amount:.4g}% of the pool"
     return f"{int(budget.amount):,} {'examples' if budget.by == 'count' else 'tokens'}"
 
 
-def _pools(pools: list[PoolRef], examples: ExamplesRef, influence: InfluenceRef) -> list[PoolSummary]:
+def _pools(version: Version, pools: list[PoolRef], examples: ExamplesRef, influence: InfluenceRef) -> list[PoolSummary]:
     return [
         PoolSummary(
             name=pool.name,
@@ -107,6 +113,11 @@ def _pools(pools: list[PoolRef], examples: ExamplesRef, influence: InfluenceRef)
             no_label=flags.no_label,
             nonfinite=flags.nonfinite,
             bad_rows=pool.bad_rows,
+            copies=[
+                CopyView(file=c.file, index=c.index, target=c.target, target_example=c.target_example, share=c.share)
+                for c in read_copies(version.pool_copies(pool.name))[:SHOWN]
+            ],
+            copied=pool.copies,
         )
         for pool, counts, flags in zip(pools, examples.pools, influence.pools, strict=True)
     ]
@@ -115,6 +126,8 @@ def _pools(pools: list[PoolRef], examples: ExamplesRef, influence: InfluenceRef)
 def _target(settings: SelectSettings, version: Version, examples: ExamplesRef, scores: ScoresRef, selection: SelectionRef) -> TargetSummary:
     ids = set(read_selected_ids(version.selected_ids(scores.target)))
     statistics = ScoreStatistics(lambda: iterate_scores(scores.path), ids, SHOWN)
+    first = [str(row["example_id"]) for row in statistics.best[:EXPLAINED]]
+    whys = explain(settings, version, {scores.target: first})[scores.target]
     return TargetSummary(
         name=scores.target,
         examples=scores.examples,
@@ -125,12 +138,13 @@ def _target(settings: SelectSettings, version: Version, examples: ExamplesRef, s
         selected=selection.selected,
         selected_tokens=selection.tokens,
         threshold=selection.threshold,
+        passed_over=selection.passed_over,
         length_correlation=statistics.length_correlation,
         scores=statistics.histogram,
         sources=statistics.sources,
         lengths=statistics.lengths,
         best_subtasks=statistics.best_subtasks,
-        best=_views(settings, examples, statistics.best, 1, 1),
+        best=[v.model_copy(update={"why": whys.get(v.example_id)}) for v in _views(settings, examples, statistics.best, 1, 1)],
         worst=_views(settings, examples, statistics.worst, statistics.scored, -1),
     )
 

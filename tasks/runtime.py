@@ -8,11 +8,12 @@ from peft import PeftModel
 
 from less_core.addresses import projection_seed
 from less_core.config import FeatureSettings
-from less_core.extraction import FeatureExtractor, Gradient, Progress
+from less_core.extraction import Extractor, GradientExtractor, Progress
 from less_core.method.projection import make_projection
 from less_core.model.adapter import set_adapter
 from less_core.model.loading import add_lora, load_base_model
-from less_core.refs import CheckpointRef, ModelRef
+from less_core.refs import CheckpointRef, FeatureKind, ModelRef
+from less_core.representation import RepresentationExtractor
 from less_core.storage.checkpoints import read_checkpoint
 
 
@@ -30,7 +31,7 @@ class Runtime:
         self._model_key = ""
         self._model: PeftModel | None = None
         self._extractor_key: tuple[str, ...] = ()
-        self._extractor: FeatureExtractor | None = None
+        self._extractor: Extractor | None = None
 
     def advance(self, examples: int, tokens: int) -> None:
         """Count a batch that is done.
@@ -47,21 +48,23 @@ class Runtime:
         if self.stop.is_set():
             raise Stopped("the stage was stopped")
 
-    def extractor(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, gradient: Gradient) -> FeatureExtractor:
-        """Return the extractor for a checkpoint, loading what is not loaded."""
-        key = (model.model_dump_json(), checkpoint.fingerprint, settings.model_dump_json(), gradient)
+    def extractor(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, kind: FeatureKind) -> Extractor:
+        """Return the extractor of a kind of features for a checkpoint, loading what is not loaded."""
+        key = (model.model_dump_json(), checkpoint.fingerprint, settings.model_dump_json(), kind)
         if key != self._extractor_key or self._extractor is None:
-            lora_model = self._load(model)
-            state = read_checkpoint(checkpoint.folder)
-            set_adapter(checkpoint.folder, lora_model, state.adapter)
-            projection = make_projection(
-                settings.projection.kind, settings.projection.dim, projection_seed(settings, checkpoint.fingerprint), lora_model.device
-            )
-            self._extractor = FeatureExtractor(
-                lora_model, gradient=gradient, fidelity=settings.fidelity, adam=state.adam, projection=projection
-            )
+            self._extractor = self._make(model, checkpoint, settings, kind)
             self._extractor_key = key
         return self._extractor
+
+    def _make(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, kind: FeatureKind) -> Extractor:
+        lora_model = self._load(model)
+        if kind == "rds" or kind == "rds+":
+            return RepresentationExtractor(lora_model, kind)
+        state = read_checkpoint(checkpoint.folder)
+        set_adapter(checkpoint.folder, lora_model, state.adapter)
+        seed = projection_seed(settings, checkpoint.fingerprint)
+        projection = make_projection(settings.projection.kind, settings.projection.dim, seed, lora_model.device)
+        return GradientExtractor(lora_model, gradient=kind, fidelity=settings.fidelity, adam=state.adam, projection=projection)
 
     def _load(self, model: ModelRef) -> PeftModel:
         key = model.model_dump_json()

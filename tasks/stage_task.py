@@ -1,6 +1,6 @@
 """The decorator of every task here: no cache of Prefect's own, retries for faults that a retry can help, an end where a stage ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -52,6 +52,6 @@ def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     return stoppable
 
 
-def done_as(name: str, ref: Ref, message: str) -> Any:
+def done_as(name: str, ref: Ref | Sequence[Ref], message: str) -> Any:
     """Return a completed state that shows under another name, such as `Cached` where the store had everything; its result is `ref`."""
     return Completed(name=name, message=message, data=ref)

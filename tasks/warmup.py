@@ -11,17 +11,17 @@ import pyarrow.compute as pc
 import torch
 from peft import PeftModel
 
-from less_core.addresses import imported_address, warmup_address
+from less_core.addresses import imported_address, untrained_address, warmup_address
 from less_core.basis import read_last, warmup_needs
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.index import draw_warmup
-from less_core.errors import DataError
+from less_core.errors import ConfigError, DataError
 from less_core.method.adam import epsilon_share
 from less_core.method.influence import checkpoint_weights
-from less_core.model.adapter import check_match
-from less_core.model.checkpoint import Checkpoint
-from less_core.model.imported import import_checkpoint
+from less_core.model.adapter import adapter_config, adapter_tensors, check_match, randomise_adapter
+from less_core.model.checkpoint import AdamState, Checkpoint
+from less_core.model.imported import BETAS, import_checkpoint
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.warmup import train_warmup
 from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef, WarmupRef
@@ -43,18 +43,11 @@ def warm_up(settings: SelectSettings, version: Version, model: ModelRef, example
     store = store_of(settings)
     chosen = _draw(settings, examples)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
-    warmup = WarmupRef(
-        trained_for=version.name,
-        needs=warmup_needs(settings, model),
-        folders=[],
-        pool_examples=examples.examples,
-        new_examples=0,
-        fresh=True,
-    )
+    warmup = _warmup(settings, version, model, examples, [])
     with lock(store.warmup_record(address), RUNTIME.go_on):  # of two runs at once one trains, the other waits and finds
         folders, computed = _train(settings, store, model, chosen, address)
     how = f"trained on {chosen.num_rows:,} examples of the pool" if computed else "found in the store, trained on the same examples before"
-    ref = _refs(folders, warmup, f"{how}; {why}", computed=computed)
+    ref = _refs(settings, folders, warmup, f"{how}; {why}", computed=computed)
     return ref if computed else done_as("Cached", ref, "the store has the checkpoints")
 
 
@@ -91,9 +84,24 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
 
 
 @stage_task("keep the warmup")
-def keep_checkpoints(warmup: WarmupRef, how: str) -> CheckpointsRef:
+def keep_checkpoints(settings: SelectSettings, warmup: WarmupRef, how: str) -> CheckpointsRef:
     """Take the checkpoints of the version before, verified."""
-    return done_as("Cached", _refs(warmup.folders, warmup, how, computed=0), how)
+    return done_as("Cached", _refs(settings, warmup.folders, warmup, how, computed=0), how)
+
+
+@stage_task("draw an adapter")
+def draw_adapter(settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef) -> CheckpointsRef:
+    """Make the one checkpoint of an adapter that is not trained: Adam has no moments, its update is that of a first step."""
+    lora_model = _new_model(model, settings.warmup.seed)
+    if settings.warmup.kind == "random":
+        randomise_adapter(lora_model, settings.warmup.seed)
+    adapter = adapter_tensors(lora_model)
+    moments = [{name: torch.zeros_like(tensor) for name, tensor in adapter.items()} for _ in range(2)]
+    checkpoint = Checkpoint(0, 0.0, adapter_config(lora_model), adapter, AdamState(0, *BETAS, *moments))
+    folder = store_of(settings).checkpoint(untrained_address(model, settings.warmup), 0)
+    write_checkpoint(folder, checkpoint)
+    how = "left out: gradients of the base model" if settings.warmup.kind == "base" else "left out: gradients of a random adapter"
+    return _refs(settings, [folder], _warmup(settings, version, model, examples, [folder]), how, computed=1)
 
 
 @stage_task("choose the warmup")
@@ -101,13 +109,15 @@ def choose_warmup(
     settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, rewarm: RewarmSettings
 ) -> tuple[WarmupRef | None, str]:
     """Return the last version's warmup if it is to be kept, and a sentence that says why or why not."""
-    if settings.warmup.checkpoints:
-        return None, "the settings name checkpoints"
+    if settings.warmup.checkpoints or settings.warmup.kind != "train":
+        return None, "the settings ask for none"
     found = read_last(run_of(settings))
     if found is None:
         return None, "this is the first version"
     last, basis = found
     warmup = basis.warmup
+    if warmup is None:
+        return None, "the last version had none"
     if warmup.needs != warmup_needs(settings, model):
         return None, "the model, or a setting of the warmup, is another"
     if not all(is_checkpoint(folder) for folder in warmup.folders):
@@ -139,7 +149,28 @@ def import_checkpoints(settings: SelectSettings, version: Version, model: ModelR
             write_checkpoint(folder, checkpoint)
         last_step = checkpoint.step
         folders.append(folder)
-    warmup = WarmupRef(
+    return _refs(settings, folders, _warmup(settings, version, model, examples, folders), "given by warmup.checkpoints", computed=0)
+
+
+def without_warmup(config: SelectSettings, model: ModelRef) -> CheckpointsRef:
+    """Return what stands for the checkpoints of a method without a warmup: the base model as it is."""
+    base = CheckpointRef(
+        name="base model",
+        number=1,
+        of=1,
+        folder="",
+        fingerprint=model.fingerprint,
+        step=0,
+        learning_rate=0.0,
+        weight=1.0,
+        epsilon_share=0.0,
+    )
+    return CheckpointsRef(checkpoints=[base], computed=0, warmup=None, how=f"not needed by {config.method}")
+
+
+def _warmup(settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, folders: list[str]) -> WarmupRef:
+    """Return the warmup of this version; nothing came into the pool since."""
+    return WarmupRef(
         trained_for=version.name,
         needs=warmup_needs(settings, model),
         folders=folders,
@@ -147,7 +178,6 @@ def import_checkpoints(settings: SelectSettings, version: Version, model: ModelR
         new_examples=0,
         fresh=True,
     )
-    return _refs(folders, warmup, "given by warmup.checkpoints", computed=0)
 
 
 def _draw(settings: SelectSettings, examples: ExamplesRef) -> pa.Table:
@@ -180,11 +210,19 @@ def _new_model(model: ModelRef, seed: int) -> PeftModel:
     return add_lora(base, model.lora, seed=seed)
 
 
-def _refs(folders: list[str], warmup: WarmupRef, how: str, *, computed: int) -> CheckpointsRef:
-    checkpoints: list[Any] = [read_checkpoint(folder) for folder in folders]
-    weights = checkpoint_weights([checkpoint.learning_rate for checkpoint in checkpoints])
+def _refs(settings: SelectSettings, folders: list[str], warmup: WarmupRef, how: str, *, computed: int) -> CheckpointsRef:
+    """Return the checkpoints that features are taken at: those that the settings name, or all; numbers are among all."""
+    numbers = settings.influence.checkpoints or list(range(1, len(folders) + 1))
+    if max(numbers) > len(folders):
+        raise ConfigError(
+            "influence.checkpoints", f"numbers from 1 to {len(folders)}", str(numbers), "The warmup has a checkpoint an epoch."
+        )
+    chosen = [folders[number - 1] for number in numbers]
+    checkpoints: list[Any] = [read_checkpoint(folder) for folder in chosen]
+    uniform = settings.influence.weights == "uniform"
+    weights = checkpoint_weights([checkpoint.learning_rate for checkpoint in checkpoints], uniform=uniform)
     refs = []
-    for number, (folder, checkpoint, weight) in enumerate(zip(folders, checkpoints, weights, strict=True), 1):
+    for number, folder, checkpoint, weight in zip(numbers, chosen, checkpoints, weights, strict=True):
         second = torch.cat([moment.flatten() for moment in checkpoint.adam.second_moment.values()])
         refs.append(
             CheckpointRef(

@@ -17,21 +17,25 @@ from samples import WORDS, conversation, write_jsonl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from less_core.config import RewarmSettings, SelectSettings, parse_settings
-from less_core.refs import CheckpointsRef, FeatureShardRef, InfluenceRef, ModelRef, SelectionRef
+from less_core.config import RewarmSettings, SelectSettings
+from less_core.methods import needs_warmup, sides_of
+from less_core.refs import CheckpointsRef, FeatureShardRef, InfluenceRef, ModelRef, PreparedRef, SelectionRef
 from less_core.report.changes import ChangeSummary
+from less_core.settings_file import parse_settings
 from less_core.storage.files import write_json
 from less_core.storage.layout import Version
 from less_core.storage.scores import iterate_scores
+from tasks.baselines import score_by_loss, score_by_text
 from tasks.changes import compare_with_last
 from tasks.check import look_at_inputs, open_version
 from tasks.encode import encode_shard
 from tasks.features import extract_features, note_features, plan_features
+from tasks.imported import import_gradients
 from tasks.influence import score_examples
 from tasks.prepare import plan_pool, plan_targets, read_pool
 from tasks.publish import publish_version
 from tasks.selection import select_examples
-from tasks.warmup import choose_warmup, import_checkpoints, keep_checkpoints, warm_up
+from tasks.warmup import choose_warmup, draw_adapter, import_checkpoints, keep_checkpoints, warm_up, without_warmup
 
 ALWAYS = RewarmSettings(when="always")
 CHATML = (
@@ -151,22 +155,34 @@ def run_stages() -> Callable[..., Result]:
         for side in (target, pool):
             for number in range(1, side.shards + 1):
                 encode_shard.fn(settings, model, side, number)
-        kept, why = choose_warmup.fn(settings, version, model, pool, rewarm)
-        if settings.warmup.checkpoints:
-            warm = import_checkpoints.fn(settings, version, model, pool)
-        else:
-            warm = keep_checkpoints.fn(kept, why) if kept else warm_up.fn(settings, version, model, pool, why)
-        checkpoints = value(warm)
+        checkpoints = without_warmup(settings, model)
+        if needs_warmup(settings):
+            kept, why = choose_warmup.fn(settings, version, model, pool, rewarm)
+            if settings.imported.pool:
+                warm = import_gradients.fn(settings, inputs, PreparedRef(pools=pools, pool=pool, target=target))
+            elif settings.warmup.checkpoints:
+                warm = import_checkpoints.fn(settings, version, model, pool)
+            elif settings.warmup.kind != "train":
+                warm = draw_adapter.fn(settings, version, model, pool)
+            else:
+                warm = keep_checkpoints.fn(settings, kept, why) if kept else warm_up.fn(settings, version, model, pool, why)
+            checkpoints = value(warm)
         notes, shards = {}, {}
-        for side in (target, pool):
+        for name in sides_of(settings):
+            side = pool if name == "pool" else target
             work = plan_features.fn(settings, model, side, checkpoints)
-            shards[side.side] = [value(extract_features.fn(settings, model, side, w)) for w in work]
-            notes[side.side] = note_features.fn(version, side, checkpoints, shards[side.side])
-        influence = score_examples.fn(settings, version, model, pool, target, checkpoints, notes["pool"], notes["target"])
+            shards[name] = [value(extract_features.fn(settings, model, side, w)) for w in work]
+            notes[name] = note_features.fn(version, side, checkpoints, shards[name])
+        if "target" in notes:
+            influence = score_examples.fn(settings, version, model, pool, target, checkpoints, notes["pool"], notes["target"])
+        elif "pool" in notes:
+            influence = score_by_loss.fn(settings, version, model, pool, target, checkpoints, notes["pool"])
+        else:
+            influence = score_by_text.fn(settings, version, model, pool, target, settings.method)
         selections = select_examples.fn(settings, version, pool, influence)
         changes = compare_with_last.fn(settings, version, inputs, checkpoints, list(notes.values()), selections, [])
         write_json(version.record, {"version": version.name})  # a report takes longer to draw than all else here
         publish_version.fn(settings, version, inputs, checkpoints, selections, [], "")
-        return Result(settings, version, model, checkpoints, shards["pool"], influence, selections, changes)
+        return Result(settings, version, model, checkpoints, shards.get("pool", []), influence, selections, changes)
 
     return run

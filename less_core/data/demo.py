@@ -56,7 +56,16 @@ def demo_pool(seed: int = 0, per_skill: int = 40) -> list[DemoRow]:
 
 def demo_target(seed: int = 0) -> list[DemoRow]:
     """Return six word problems with worked steps, none phrased like any of the pool."""
-    rng = random.Random(f"{seed} target")
+    return _stories(random.Random(f"{seed} target"))
+
+
+def demo_held_out(seed: int = 0) -> list[DemoRow]:
+    """Return 24 further problems of the target's stories, with other people and numbers."""
+    rng = random.Random(f"{seed} held out")
+    return [row for _ in range(4) for row in _stories(rng)]
+
+
+def _stories(rng: random.Random) -> list[DemoRow]:
     style = "{first} {second} {end}"
     rows = []
     for story in lexicon.TARGET_STORIES:
@@ -67,11 +76,15 @@ def demo_target(seed: int = 0) -> list[DemoRow]:
 
 
 def write_demo_data(folder: Path, seed: int = 0, per_skill: int = 40) -> None:
-    """Write `pool.jsonl` and `target.jsonl` (rows of messages) and the answer key `skills.jsonl` ({"index": row, "skill": name})."""
+    """Write `pool.jsonl`, `target.jsonl` and `held_out.jsonl` (rows of messages) and the answer key `skills.jsonl`.
+
+    The key's rows are {"index": row of the pool, "skill": name}.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pool = demo_pool(seed, per_skill)
     _write_jsonl(folder / "pool.jsonl", (row.as_json() for row in pool))
     _write_jsonl(folder / "target.jsonl", (row.as_json() for row in demo_target(seed)))
+    _write_jsonl(folder / "held_out.jsonl", (row.as_json() for row in demo_held_out(seed)))
     _write_jsonl(folder / "skills.jsonl", ({"index": index, "skill": row.skill} for index, row in enumerate(pool)))
 
 

@@ -1,7 +1,7 @@
 """The index of a run: which examples its pools hold and where, each distinct example once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -38,8 +38,10 @@ class PoolIndex:
     bad_rows: list[str]
 
 
-def index_pool(name: str, source: RowSource, shape: Shape, *, skip_bad_rows: bool) -> PoolIndex:
-    """Read every row once and note its example's id and place.
+def index_pool(
+    name: str, source: RowSource, shape: Shape, *, skip_bad_rows: bool, watch: Callable[[Row, Example], None] | None = None
+) -> PoolIndex:
+    """Read every row once and note its example's id and place; `watch` is shown each example on the way.
 
     Raises:
         DataError: A row holds no example and bad rows are not skipped, or no row is left.
@@ -59,6 +61,8 @@ def index_pool(name: str, source: RowSource, shape: Shape, *, skip_bad_rows: boo
             if len(bad_rows) < MESSAGES_KEPT:
                 bad_rows.append(str(error))
             continue
+        if watch:
+            watch(row, example)
         for field, value in zip(SCHEMA.names, (example.example_id, name, row.file, row.index, row.offset, _origin(row, name)), strict=True):
             columns[field].append(value)
         if len(columns["index"]) == BATCH:

@@ -93,11 +93,6 @@ def open_pool(settings: SelectSettings, name: str) -> RowSource:
     return open_rows(settings.data_path(pool.path), hub=pool.hub, split=pool.split)
 
 
-def open_target(settings: SelectSettings, name: str) -> RowSource:
-    """Open the target of that name."""
-    return open_rows(settings.data_path(settings.target(name).path))
-
-
 def read_example(source: RowSource, file: str, offset: int, shape: Shape) -> Example:
     """Return the example in a pool's row that was indexed before."""
     return to_example(json.loads(source.read(file, offset)), shape)

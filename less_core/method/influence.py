@@ -3,48 +3,62 @@
 Both fidelities are a product with one vector a subtask: the mean over a subtask's examples of <f(z), s(z')> is <f(z), mean s(z')>.
 """
 
+from itertools import repeat
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from less_core.method.adam import Fidelity
 
+Similarity = Literal["cosine", "dot"]
+
 PIECE = 256  # examples: 8 MB of float32 at dim 8192
 
 
-def subtask_vectors(features: Tensor, norms: Tensor, subtask_of: Tensor, subtasks: int, fidelity: Fidelity) -> Tensor:
+def subtask_vectors(
+    features: Tensor, norms: Tensor, subtask_of: Tensor, subtasks: int, fidelity: Fidelity, similarity: Similarity = "cosine"
+) -> Tensor:
     """Return float32 [subtasks, dim], what train features are multiplied with at one checkpoint.
 
-    ``less-code``: the mean of the normalised target features. ``paper``: the direction of the mean target gradient.
+    ``less-code``: the mean of the normalised target features. ``paper``: the direction of the mean target gradient. With the dot product
+    both are the mean target gradient itself.
 
     Args:
         features: [examples, dim], normalised.
         norms: [examples], what the features were divided by.
         subtask_of: int64 [examples], each example's subtask; every subtask has at least one.
         subtasks: Number of subtasks.
+        similarity: cosine, or the dot product.
     """
     rows = features.float()
-    if fidelity == "paper":
+    if fidelity == "paper" or similarity == "dot":
         rows = rows * norms.float()[:, None]
     counts = torch.bincount(subtask_of, minlength=subtasks)
     mean = torch.zeros(subtasks, rows.shape[1]).index_add_(0, subtask_of, rows) / counts[:, None]
-    return torch.nn.functional.normalize(mean, dim=1) if fidelity == "paper" else mean
+    return torch.nn.functional.normalize(mean, dim=1) if fidelity == "paper" and similarity == "cosine" else mean
 
 
-def add_influence(scores: Tensor, features: Tensor, vectors: Tensor, weight: float) -> None:
+def add_influence(scores: Tensor, features: Tensor, vectors: Tensor, weight: float, norms: Tensor | None = None) -> None:
     """Add one checkpoint's share, ``weight * features @ vectors.T``, into float32 [examples, subtasks].
+
+    With `norms` [examples], what the features were divided by, each row is multiplied by its own: the dot product.
 
     Features are widened to float32 a piece at a time in one buffer that stays in cache: a fresh float32 copy of them all would
     cost more than the product.
     """
     buffer = torch.empty(min(PIECE, len(features)), features.shape[1])
-    for rows, out in zip(features.split(PIECE), scores.split(PIECE), strict=True):
+    scales = norms.split(PIECE) if norms is not None else repeat(None)
+    for rows, out, scale in zip(features.split(PIECE), scores.split(PIECE), scales, strict=False):
         wide = buffer[: len(rows)].copy_(rows)
+        if scale is not None:
+            wide.mul_(scale[:, None])
         out.addmm_(wide, vectors.T, alpha=weight)
 
 
-def checkpoint_weights(learning_rates: list[float]) -> list[float]:
-    """Return w_i = eta_i / sum of eta; equal weights where every learning rate is zero."""
-    total = sum(learning_rates)
+def checkpoint_weights(learning_rates: list[float], *, uniform: bool = False) -> list[float]:
+    """Return w_i = eta_i / sum of eta; equal weights where that is asked for, or every learning rate is zero."""
+    total = 0.0 if uniform else sum(learning_rates)
     return [rate / total if total else 1 / len(learning_rates) for rate in learning_rates]
 
 

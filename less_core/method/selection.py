@@ -1,8 +1,9 @@
 """Which examples to keep: the best first, within a budget, in memory that grows with the selection and not with the pool."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,24 +60,68 @@ class Ranking:
         self.example_ids, self.scores, self.tokens = self.example_ids[order], self.scores[order], self.tokens[order]
 
 
-def merge_round_robin(rankings: Sequence[Iterable[tuple[str, int]]], budget: Budget) -> list[str]:
-    """Return ids taken in turn from each ranking's best remaining, without repeats, within the budget.
+class Candidate(NamedTuple):
+    """An example that may be selected."""
+
+    example_id: str
+    tokens: int
+    score: float
+
+
+def take_in_turn(
+    rankings: Sequence[Iterable[Candidate]], budget: Budget, accept: Callable[[Candidate], bool] = lambda candidate: True
+) -> list[Candidate]:
+    """Return what is taken in turn from each ranking's best remaining, without repeats, within the budget.
 
     Args:
-        rankings: For each target (example id, tokens), best first.
-        budget: Of the merged selection. With a token budget it ends before the first example that would exceed it.
+        rankings: Best first: of one target, or of each subtask, each target example or each target.
+        budget: A budget of tokens ends before the first example that would exceed it.
+        accept: Asked of each example once, in the order of taking; what it refuses is passed over.
     """
-    taken: dict[str, None] = {}
+    taken: list[Candidate] = []
+    met: set[str] = set()
     used = 0
     queues = [iter(ranking) for ranking in rankings]
     while queues:
         for queue in list(queues):
-            example = next((e for e in queue if e[0] not in taken), None)
-            if example is None:
+            if budget.count is not None and len(taken) == budget.count:
+                return taken
+            for candidate in queue:
+                if candidate.example_id not in met:
+                    met.add(candidate.example_id)
+                    if accept(candidate):
+                        break
+            else:
                 queues.remove(queue)
                 continue
-            used += example[1]
-            if (budget.tokens is not None and used > budget.tokens) or (budget.count is not None and len(taken) == budget.count):
-                return list(taken)
-            taken[example[0]] = None
-    return list(taken)
+            used += candidate.tokens
+            if budget.tokens is not None and used > budget.tokens:
+                return taken
+            taken.append(candidate)
+    return taken
+
+
+class Quotas:
+    """The room that pools still have in a selection.
+
+    Args:
+        budget: Of the selection.
+        shares: Of each pool with a quota, its largest share of the budget.
+    """
+
+    def __init__(self, budget: Budget, shares: Mapping[str, float]) -> None:
+        whole = budget.count if budget.tokens is None else budget.tokens
+        self._by_tokens = budget.tokens is not None
+        self._room = {pool: math.floor(round(share * (whole or 0), 6)) for pool, share in shares.items()}
+
+    def has_room(self, pool: str, tokens: int) -> bool:
+        """Tell whether an example of the pool may still be taken."""
+        return pool not in self._room or self._room[pool] >= self._cost(tokens)
+
+    def take(self, pool: str, tokens: int) -> None:
+        """Count an example that was taken."""
+        if pool in self._room:
+            self._room[pool] -= self._cost(tokens)
+
+    def _cost(self, tokens: int) -> int:
+        return tokens if self._by_tokens else 1

@@ -1,6 +1,8 @@
 """The LoRA parameters of a model by one canonical name each, whichever library wrote them."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -65,3 +67,17 @@ def set_adapter(where: str, model: PeftModel, tensors: Mapping[str, Tensor]) -> 
     with torch.no_grad():
         for name, parameter in lora_parameters(model).items():
             parameter.copy_(tensors[name])
+
+
+def randomise_adapter(model: PeftModel, seed: int) -> None:
+    """Draw both matrices of every LoRA pair as peft draws A; B is zero in a fresh adapter."""
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for parameter in lora_parameters(model).values():
+            torch.nn.init.kaiming_uniform_(parameter, a=math.sqrt(5))
+
+
+def adapter_config(model: PeftModel) -> dict[str, Any]:
+    """Return the adapter's configuration as peft writes it to adapter_config.json."""
+    config = model.peft_config["default"].to_dict()
+    return {key: sorted(value) if isinstance(value, set) else getattr(value, "value", value) for key, value in config.items()}

@@ -56,7 +56,7 @@ def lora_slots(model: PeftModel) -> list[Slot]:
     return slots
 
 
-def example_losses(model: PeftModel, input_ids: Tensor, labels: Tensor) -> Tensor:
+def example_losses(model: Any, input_ids: Tensor, labels: Tensor) -> Tensor:
     """Return each example's mean cross-entropy over the tokens that carry a label, float32 [batch].
 
     Logits are made at labelled positions only: the vocabulary is by far the widest layer.

@@ -93,7 +93,8 @@ def _load_pickle_safely(path: Path, expected: str) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a hostile or torn file provokes
-        got = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        # torch's own text goes on with advice to run the file; an empty file provokes an error without one.
+        got = f"{type(error).__name__}: {str(error).partition('. ')[0].strip()[:200]}".rstrip(": ")
         raise ConfigError(
             str(path), "a file of plain tensors", got, "Files that run code when loaded are refused; save tensors only."
         ) from None

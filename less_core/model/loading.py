@@ -18,6 +18,7 @@ disable_progress_bar()  # of loading weights: it would break the bars and logs o
 
 WEIGHTS = "*.safetensors"
 ARCHITECTURE = "config.json"
+ADAPTER = "adapter_config.json"
 
 
 def model_folder(path: str, *, weights: bool = True) -> Path:
@@ -99,6 +100,13 @@ def load_base_model(folder: Path, dtype: torch.dtype, device: torch.device) -> P
     return model.to(device).eval()
 
 
+def load_trained(folder: Path, base: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    """Return a trained model in evaluation mode: an adapter on its base model, or all weights, as `folder` has them."""
+    if (folder / ADAPTER).is_file():
+        return PeftModel.from_pretrained(load_base_model(base, dtype, device), folder).eval()
+    return load_base_model(folder, dtype, device)
+
+
 def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> PeftModel:
     """Return the base model with a fresh adapter; A is drawn from `seed`, B is zero.
 
@@ -164,6 +172,11 @@ def outline_model(folder: Path) -> PreTrainedModel:
 def count_parameters(folder: Path) -> int:
     """Return the number of parameters of a model, from its configuration alone."""
     return int(outline_model(folder).num_parameters())
+
+
+def hidden_size(folder: Path) -> int:
+    """Return the width of a model's hidden states, from its configuration alone."""
+    return int(outline_model(folder).config.get_text_config().hidden_size)
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:

@@ -1,22 +1,18 @@
 """The warmup: a short LoRA training by the Hugging Face Trainer, with a checkpoint at the end of every epoch."""
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
 from torch.optim import Optimizer
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from less_core.config import WarmupSettings
 from less_core.data.encoding import EncodedExample
-from less_core.model.adapter import adapter_tensors, canonical_name
-from less_core.model.batching import collate
+from less_core.model.adapter import adapter_config, adapter_tensors, canonical_name
 from less_core.model.checkpoint import AdamState, Checkpoint
-
-WARMUP_SHARE = 0.03  # of the optimizer steps, at a rising learning rate
+from less_core.model.training import Recipe, train
 
 
 def train_warmup(
@@ -40,56 +36,8 @@ def train_warmup(
         on_checkpoint: Called with the epoch, counted from 1, and the checkpoint.
         on_batch: Called after every micro-batch with the number of its examples; what it raises ends the training.
     """
-    micro = min(settings.micro_batch_size, settings.batch_size)
-    accumulate = math.ceil(settings.batch_size / micro)
-    steps = settings.epochs * math.ceil(math.ceil(len(examples) / micro) / accumulate)
-    arguments = TrainingArguments(
-        output_dir=str(work_folder),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=accumulate,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        # A schedule of a few steps would spend its whole first epoch at a rate of zero.
-        warmup_steps=math.ceil(WARMUP_SHARE * steps) if steps * WARMUP_SHARE >= 1 else 0,
-        weight_decay=0.0,
-        optim="adamw_torch",
-        seed=settings.seed,
-        save_strategy="epoch",
-        save_total_limit=1,
-        logging_strategy="epoch",
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=model.device.type == "cpu",
-        dataloader_pin_memory=model.device.type == "cuda",
-        remove_unused_columns=False,
-        label_names=["labels"],
-    )
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=list(examples),
-        data_collator=collate,
-        callbacks=[_EpochEnd(on_checkpoint), _BatchEnd(on_batch, micro)],
-    )
-    trainer.remove_callback(PrinterCallback)  # `on_checkpoint` is told all that is worth a line
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work_folder)) if work_folder.is_dir() else None)
-    model.eval()
-    return steps
-
-
-class _BatchEnd(TrainerCallback):
-    """Tells of every micro-batch; the last of an epoch may be smaller than told."""
-
-    def __init__(self, on_batch: Callable[[int], None], examples: int) -> None:
-        self._on_batch = on_batch
-        self._examples = examples
-
-    def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._on_batch(self._examples)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._on_batch(self._examples)
+    recipe = Recipe(settings.epochs, settings.learning_rate, settings.batch_size, settings.micro_batch_size, settings.seed)
+    return train(model, examples, recipe, work_folder, on_batch, [_EpochEnd(on_checkpoint)])
 
 
 class _EpochEnd(TrainerCallback):
@@ -123,12 +71,6 @@ class _EpochEnd(TrainerCallback):
         )
         self._rates.clear()
         self._on_checkpoint(round(state.epoch or 0), checkpoint)
-
-
-def adapter_config(model: PeftModel) -> dict[str, Any]:
-    """Return the adapter's configuration as peft writes it to adapter_config.json."""
-    config = model.peft_config["default"].to_dict()
-    return {key: sorted(value) if isinstance(value, set) else getattr(value, "value", value) for key, value in config.items()}
 
 
 def adam_state(model: PeftModel, optimizer: Optimizer, step: int) -> AdamState:

@@ -33,6 +33,9 @@ def notices(summary: RunSummary) -> list[str]:
     for pool in summary.pools:
         if pool.skipped:
             lines.append(f"Pool {one_line(pool.name)}: {plural(pool.skipped, 'bad row')} skipped.")
+        if pool.copied:
+            what = "never selected" if summary.copies_excluded else "selected as any other"
+            lines.append(f"Pool {one_line(pool.name)}: {plural(pool.copied, 'row')} with a target example in it, {what}.")
         if pool.no_label:
             lines.append(f"Pool {one_line(pool.name)}: {plural(pool.no_label, 'example')} without a label, never selected.")
         if pool.nonfinite:
@@ -41,6 +44,8 @@ def notices(summary: RunSummary) -> list[str]:
         if target.unusable:
             why = "without a label or with a non-finite gradient, not counted"
             lines.append(f"Target {one_line(target.name)}: {plural(target.unusable, 'example')} {why}.")
+        for reason in target.passed_over:
+            lines.append(f"Target {one_line(target.name)}: passed over {one_line(reason)}.")
         if target.left_out:
             lines.append(f"Target {one_line(target.name)}: {plural(len(target.left_out), 'subtask')} left out.")
     return lines

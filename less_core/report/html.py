@@ -7,9 +7,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from less_core.report import change_wording, wording
+from less_core.report.drawing import data_uri
 from less_core.report.headline import headline, notices
 from less_core.report.inert import clip, one_line, visible
-from less_core.report.plots import data_uri, plot_lengths, plot_scores, plot_sources
+from less_core.report.plots import plot_lengths, plot_scores, plot_sources
 from less_core.report.sources import SourceRow, source_rows
 from less_core.report.summary import RunSummary, TargetSummary
 
@@ -108,5 +109,5 @@ def _template() -> Template:
     environment.filters |= {name: getattr(wording, name) for name in filters}
     of_changes = ["agreement", "cost_in_words", "in_and_out", "model_in_words", "origins", "rank_move", "reason", "score_move"]
     environment.filters |= {name: getattr(change_wording, name) for name in [*of_changes, "target_in_words", "web_address"]}
-    environment.filters |= {"one_line": one_line, "preview": preview}
+    environment.filters |= {"clip": clip, "one_line": one_line, "preview": preview}
     return environment.get_template("report.html.j2")

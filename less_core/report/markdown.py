@@ -7,9 +7,10 @@ written in forms that neither acts on and both show alike: see `inline` and `fen
 
 import re
 
+from less_core.report.drawing import data_uri
 from less_core.report.headline import headline, notices
 from less_core.report.inert import clip, escape, one_line, visible
-from less_core.report.plots import data_uri, plot_scores
+from less_core.report.plots import plot_scores
 from less_core.report.sources import source_rows
 from less_core.report.summary import ExampleView, RunSummary, StageCost, TargetSummary
 from less_core.report.wording import duration, percent, plural, rate, ratio, score, size, thousands
@@ -103,7 +104,13 @@ def _unlinked(text: str) -> str:
 
 
 def _head(summary: RunSummary) -> list[str]:
-    facts = [inline(summary.model, 120), inline(summary.device), f"budget {inline(summary.budget)}", duration(summary.seconds)]
+    facts = [
+        f"method {inline(summary.method)}",
+        inline(summary.model, 120),
+        inline(summary.device),
+        f"budget {inline(summary.budget)}",
+        duration(summary.seconds),
+    ]
     lines = [f"- {inline(headline(target), 300)}" for target in summary.targets[:_HEADLINES]]
     if len(summary.targets) > _HEADLINES:
         lines.append(f"- and {plural(len(summary.targets) - _HEADLINES, 'more target')}")

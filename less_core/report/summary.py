@@ -1,7 +1,10 @@
 """What a report shows, as plain JSON-able records. Filled in by the report stage, read by every renderer."""
 
+from pydantic import Field
+
 from less_core.report.changes import ChangeSummary
 from less_core.report.record import Record
+from less_core.report.why import Why
 
 
 class StageCost(Record):
@@ -15,6 +18,16 @@ class StageCost(Record):
     flagged: int = 0  # left out of what follows: bad rows, examples without a label or with a non-finite gradient
     seconds: float
     bytes_written: int
+
+
+class CopyView(Record):
+    """A row of a pool that copies a target example, or most of it."""
+
+    file: str
+    index: int  # row in the file
+    target: str
+    target_example: int  # from 1, in the order of the target's rows
+    share: float  # of the target example that the row holds
 
 
 class PoolSummary(Record):
@@ -31,6 +44,8 @@ class PoolSummary(Record):
     no_label: int
     nonfinite: int
     bad_rows: list[str]  # messages of the first few skipped rows
+    copies: list[CopyView] = Field(default_factory=list)  # rows that copy a target example, the first few
+    copied: int = 0  # how many there are
 
 
 class CheckpointSummary(Record):
@@ -89,6 +104,7 @@ class ExampleView(Record):
     best_subtask: str
     num_tokens: int
     text: str
+    why: Why | None = None  # its score taken apart, for the first few
 
 
 class TargetSummary(Record):
@@ -102,7 +118,8 @@ class TargetSummary(Record):
     scored: int
     selected: int
     selected_tokens: int
-    threshold: float  # score of the last selected example
+    threshold: float  # the lowest score of all selected
+    passed_over: list[str] = Field(default_factory=list)  # how many were left out whatever their score, and why, each a phrase
     length_correlation: float  # Pearson, score with number of tokens, over all scored examples
     scores: Histogram
     sources: list[SourceShare]
@@ -117,6 +134,8 @@ class RunSummary(Record):
 
     name: str
     version: str = ""
+    method: str = "less"
+    rule: str = "top"
     finished: str  # ISO 8601, UTC
     model: str
     device: str
@@ -128,6 +147,7 @@ class RunSummary(Record):
     pools: list[PoolSummary]
     checkpoints: list[CheckpointSummary]
     targets: list[TargetSummary]
+    copies_excluded: bool = False  # whether copies of target examples are never selected
     merged: int  # examples in the merged selection; 0 with one target
     files: list[str]  # what the run left behind
     changes: ChangeSummary | None = None  # against the version before, where there is one

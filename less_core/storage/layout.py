@@ -29,6 +29,12 @@ class Store:
     def checkpoint(self, warmup: str, step: int) -> str:
         return f"{self.warmup(warmup)}/checkpoint-{step}"
 
+    def training(self, fingerprint: str) -> str:
+        return f"{self.root}/trainings/{fingerprint}"
+
+    def evaluation(self, fingerprint: str) -> str:
+        return f"{self.root}/evaluations/{fingerprint}.json"
+
     def feature_shards(self, fingerprint: str) -> str:
         return f"{self.root}/features/{fingerprint}"
 
@@ -51,6 +57,9 @@ class Version:
 
     def pool_index(self, pool: str) -> str:
         return f"{self.root}/index/pools/{pool}.parquet"
+
+    def pool_copies(self, pool: str) -> str:
+        return f"{self.root}/index/copies/{pool}.parquet"
 
     def features(self, side: Side) -> str:
         return f"{self.root}/index/{side}_features.json"
@@ -78,6 +87,24 @@ class Version:
     @property
     def record(self) -> str:
         return f"{self.root}/run.json"
+
+
+@dataclass(frozen=True)
+class ComparisonFiles:
+    """What a comparison of methods leaves."""
+
+    root: str
+
+    @property
+    def record(self) -> str:
+        return f"{self.root}/comparison.json"
+
+    @property
+    def table(self) -> str:
+        return f"{self.root}/comparison.md"
+
+    def picture(self, what: str) -> str:
+        return f"{self.root}/{what}.png"
 
 
 @dataclass(frozen=True)

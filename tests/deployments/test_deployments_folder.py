@@ -20,7 +20,7 @@ from prefect.server.utilities.user_templates import render_user_template
 from samples import conversation, write_jsonl
 
 from flows.plan import print_plan
-from less_core.config import load_settings
+from less_core.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deployments"
@@ -28,7 +28,7 @@ PRESETS = ("laptop", "one-gpu", "several-gpus")
 AUTOMATIONS = ("automations", "crash-detection", "cancel-detection")
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-FLOWS = ("select-data", "quick-select", "reselect", "compare")
+FLOWS = ("select-data", "quick-select", "reselect", "compare", "sweep", "agree")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -7,7 +7,7 @@ import yaml
 from prefect import Flow
 
 from flows.demo import SETTINGS
-from less_core.config import load_settings
+from less_core.settings_file import load_settings
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
 

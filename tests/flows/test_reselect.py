@@ -8,10 +8,10 @@ from prefect import get_client
 from samples import conversation, write_jsonl
 from service import wait_for
 
-from flows.compare import compare
+from flows.agree import agree
 from flows.reselect import reselect
 from flows.select_data import select_data
-from flows.stages import NAMES
+from flows.stages import stage_names
 from less_core.config import SelectSettings
 from less_core.errors import DataError
 from less_core.storage.layout import run_of
@@ -46,7 +46,7 @@ def test_a_selection_is_made_again_only_where_something_changed(make_settings, t
     assert record["changes"]["before"] == first.version
     assert [p["added"] for p in record["changes"]["pools"]] == [0, 3]
     assert "Since" in Path(second.report).read_text()
-    lines = compare([f"again@{first.version}", "again"], runs)
+    lines = agree([f"again@{first.version}", "again"], runs)
     assert len(lines) == 1
     assert "Jaccard" in lines[0] or "the same" in lines[0]
 
@@ -61,12 +61,13 @@ def events(name: str) -> list[dict]:
 
 def test_finished_stages_and_a_changed_selection_are_events_for_automations(make_settings, tmp_path) -> None:
     settings = make_settings(name="told")
+    names = stage_names(settings)
     select_data(settings)
     write_jsonl(tmp_path / "b.jsonl", [conversation(i) for i in range(600, 640)])
     reselect("told", runs=settings.runs, tell_above=0.0)
-    found = wait_for(lambda: len(seen := events("told")) >= 2 * len(NAMES) + 3 and seen, 60)
+    found = wait_for(lambda: len(seen := events("told")) >= 2 * len(names) + 3 and seen, 60)
     stages = [event["resource"]["less.stage"] for event in found if event["event"] == "less.stage.finished"]
-    assert stages == [*NAMES, *NAMES]
+    assert stages == [*names, *names]
     assert [event["event"] for event in found].count("less.selection.published") == 2
     (changed,) = [event for event in found if event["event"] == "less.selection.changed"]
     assert changed["payload"]["target"] == "t"

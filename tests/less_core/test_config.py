@@ -8,14 +8,23 @@ from typing import Any
 import pytest
 import yaml
 
-from less_core.config import SelectSettings, load_settings, parse_settings
+from less_core.config import SelectSettings
 from less_core.errors import ConfigError
+from less_core.settings_file import load_settings, parse_settings
 
 MINIMAL: dict[str, Any] = {
     "name": "r",
     "model": {"path": "m"},
     "pools": [{"name": "p", "path": "p.jsonl"}],
     "targets": [{"name": "t", "path": "t.jsonl"}],
+}
+
+
+IMPORTED: dict[str, Any] = {
+    "pool": "grads/{name}-ckpt{checkpoint}-adam",
+    "target": "grads/{name}-ckpt{checkpoint}-sgd",
+    "checkpoints": [105, 211],
+    "learning_rates": [2e-5, 1e-5],
 }
 
 
@@ -51,6 +60,10 @@ def test_defaults_of_this_project_are_those_of_its_design() -> None:
     projection = settings.features.projection
     assert (projection.kind, projection.seed, projection.seed_per_checkpoint, settings.features.storage) == ("sketch", 0, True, "float16")
     assert (settings.store, settings.runs, settings.model.template, settings.influence.scoring) == ("store", "runs", "auto", "store")
+    assert (settings.method, settings.rule, settings.seed, settings.warmup.kind, settings.pools[0].quota) == ("less", "top", 0, "train", 1)
+    influence, selection = settings.influence, settings.selection
+    assert (influence.checkpoints, influence.weights, influence.similarity, influence.dim) == ([], "learning_rate", "cosine", 0)
+    assert (selection.min_tokens, selection.max_tokens, selection.near_duplicates, selection.contaminated) == (0, 0, 0, "report")
 
 
 BAD: list[tuple[str, Any]] = [
@@ -75,6 +88,17 @@ BAD: list[tuple[str, Any]] = [
     ("targets", []),
     ("pools.0.sample", -1),
     ("pools.0.format", "csv"),
+    ("pools.0.quota", 0),
+    ("pools.0.quota", 1.01),
+    ("pools.0.quota", float("nan")),
+    ("targets.0.builtin", "arc"),
+    ("targets.0.skip", -1),
+    ("targets.0.take", -1),
+    ("targets.0.take", 1.5),
+    ("method", "tfidf"),
+    ("seed", -1),
+    ("seed", 2**31),
+    ("warmup.kind", "none"),
     ("warmup.fraction", 0),
     ("warmup.fraction", 1.01),
     ("warmup.epochs", 0),
@@ -91,6 +115,19 @@ BAD: list[tuple[str, Any]] = [
     ("selection.amount", 0),
     ("selection.amount", float("nan")),
     ("selection.amount", float("inf")),
+    ("selection.rule", "round_robin"),
+    ("selection.min_tokens", -1),
+    ("selection.max_tokens", -1),
+    ("selection.near_duplicates", 1),
+    ("selection.near_duplicates", -0.1),
+    ("selection.contaminated", "drop"),
+    ("influence.checkpoints", ["last"]),
+    ("influence.weights", "last"),
+    ("influence.similarity", "euclidean"),
+    ("influence.dim", -1),
+    ("influence.dim", 2**20 + 1),
+    ("imported.checkpoints", [1.5]),
+    ("imported.learning_rates", [float("inf")]),
     ("execution.shard_size", 0),
     ("execution.shard_size", 65537),
     ("execution.device", "tpu"),
@@ -115,6 +152,27 @@ def test_unknown_key_or_value_out_of_bounds_is_a_config_error_that_names_it(path
         ({"pools": [{"name": "p", "path": "a"}] * 2}, "pool names that differ, got \\['p'\\]"),
         ({"targets": [{"name": "t", "path": "a"}] * 2}, "target names that differ, got \\['t'\\]"),
         ({"targets": [{"name": "merged", "path": "a"}]}, "another name than 'merged'"),
+        ({"targets": [{"name": "t"}]}, "exactly one of `path` and `builtin`"),
+        ({"targets": [{"name": "t", "path": "a", "builtin": "mmlu", "hub": "b"}]}, "exactly one of `path` and `builtin`"),
+        ({"targets": [{"name": "t", "builtin": "mmlu"}]}, "exactly one of `data_dir` and `hub` with `builtin`"),
+        (
+            {"targets": [{"name": "t", "builtin": "mmlu", "data_dir": "a", "hub": "b"}]},
+            "exactly one of `data_dir` and `hub` with `builtin`",
+        ),
+        ({"targets": [{"name": "t", "path": "a", "data_dir": "b"}]}, "neither with `path`"),
+        ({"targets": [{"name": "t", "path": "a", "hub": "b"}]}, "neither with `path`"),
+        *[({"imported": IMPORTED | {key: type(IMPORTED[key])()}}, "together, or none of them") for key in IMPORTED],
+        ({"imported": IMPORTED | {"learning_rates": [1e-5]}}, "a learning rate for each of 2 checkpoints, got 1"),
+        ({"imported": IMPORTED | {"checkpoints": [105, 105]}}, "checkpoints that differ"),
+        ({"imported": IMPORTED, "method": "rds"}, "imported"),
+        ({"influence": {"checkpoints": [0]}}, "`checkpoints` that differ, counted from 1, got \\[0\\]"),
+        ({"influence": {"checkpoints": [-1]}}, "counted from 1, got \\[-1\\]"),
+        ({"influence": {"checkpoints": [2, 1, 2]}}, "`checkpoints` that differ, counted from 1, got \\[2, 1, 2\\]"),
+        ({"influence": {"dim": 3000}}, "an `influence.dim` that divides features.projection.dim = 8192, got 3000"),
+        ({"influence": {"dim": 16384}}, "an `influence.dim` that divides features.projection.dim = 8192, got 16384"),
+        ({"influence": {"dim": 1024}, "method": "rds"}, "`influence.dim` of 0"),
+        ({"influence": {"dim": 1024}, "imported": IMPORTED}, "`influence.dim` of 0"),
+        ({"selection": {"min_tokens": 9, "max_tokens": 8}}, "`min_tokens` of at most `max_tokens`, got 9 and 8"),
     ],
 )
 def test_settings_at_odds_with_each_other_are_a_config_error(sections: dict[str, Any], message: str) -> None:
@@ -125,6 +183,38 @@ def test_settings_at_odds_with_each_other_are_a_config_error(sections: dict[str,
 @pytest.mark.parametrize(("by", "amount"), [("fraction", 1), ("count", 1000), ("tokens", 2e6)])
 def test_budget_in_each_unit_is_taken(by: str, amount: float) -> None:
     assert parse_settings(MINIMAL | {"selection": {"by": by, "amount": amount}}, "test").selection.amount == amount
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"targets": [{"name": "t", "builtin": "gsm8k", "data_dir": "a", "skip": 2, "take": 8}]},
+        {"targets": [{"name": "t", "builtin": "bbh", "hub": "owner/data"}]},
+        {"imported": IMPORTED},
+        {"influence": {"checkpoints": [4, 2], "dim": 8192}},
+        {"influence": {"dim": 64}},
+        {"selection": {"min_tokens": 9}},
+        {"selection": {"min_tokens": 9, "max_tokens": 9, "near_duplicates": 0.99}},
+        {"pools": [{"name": "p", "path": "a", "quota": 0.001}]},
+    ],
+)
+def test_settings_at_their_bounds_or_in_company_are_taken(sections: dict[str, Any]) -> None:
+    assert parse_settings(MINIMAL | sections, "test").model_dump(include=set(sections), exclude_unset=True) == sections
+
+
+@pytest.mark.parametrize(
+    ("method", "rule", "expected"),
+    [
+        ("less", "auto", "top"),
+        ("rds", "auto", "top"),
+        ("rds+", "auto", "round_robin_examples"),
+        ("rds+", "top", "top"),
+        ("less", "round_robin_examples", "round_robin_examples"),
+        ("bm25", "round_robin_subtasks", "round_robin_subtasks"),
+    ],
+)
+def test_rule_is_the_one_asked_for_or_the_methods_own(method: str, rule: str, expected: str) -> None:
+    assert parse_settings(MINIMAL | {"method": method, "selection": {"rule": rule}}, "test").rule == expected
 
 
 def test_every_fault_is_named_in_one_error() -> None:

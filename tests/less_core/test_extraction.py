@@ -8,7 +8,7 @@ from samples import encoded_examples
 
 from less_core.config import LoraSettings
 from less_core.errors import OutOfMemoryError
-from less_core.extraction import FeatureExtractor
+from less_core.extraction import GradientExtractor
 from less_core.method.projection import Sketch
 from less_core.model.adapter import lora_parameters
 from less_core.model.checkpoint import AdamState
@@ -17,14 +17,14 @@ from less_core.model.loading import add_lora
 
 
 @pytest.fixture
-def extractor(base_models) -> FeatureExtractor:
+def extractor(base_models) -> GradientExtractor:
     torch.manual_seed(0)
     model = add_lora(base_models["grouped-query"](), LoraSettings(rank=2, alpha=4, target_modules=["q_proj", "v_proj"])).eval()
     for parameter in lora_parameters(model).values():
         parameter.data.normal_(std=0.1)
     moments = [{name: torch.rand(p.shape) * 1e-4 for name, p in lora_parameters(model).items()} for _ in range(2)]
     adam = AdamState(3, 0.9, 0.999, *moments)
-    return FeatureExtractor(model, gradient="adam", fidelity="less-code", adam=adam, projection=Sketch(128, 0, torch.device("cpu")))
+    return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=adam, projection=Sketch(128, 0, torch.device("cpu")))
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 30, 10_000])

@@ -21,12 +21,13 @@ from fsspec.registry import known_implementations
 from samples import conversation
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from less_core.config import SelectSettings, load_settings
+from less_core.config import SelectSettings
 from less_core.data.row_files import Row
 from less_core.errors import ConfigError, LessError
 from less_core.model import loading
 from less_core.model.checkpoint import AdamState, Checkpoint
 from less_core.preflight import ROWS_TRIED, check_settings, check_space
+from less_core.settings_file import load_settings
 from less_core.storage.checkpoints import write_checkpoint
 
 ADAPTER = {"r": 4, "lora_alpha": 8, "target_modules": ["v_proj", "o_proj", "q_proj"]}  # as make_settings has model.lora
@@ -146,6 +147,7 @@ def world(make_settings: Callable[..., SelectSettings], tmp_path: Path, tiny_mod
     return World(make_settings, tmp_path, tiny_model, monkeypatch)
 
 
+IMPORTED = {"pool": "{name}.pt", "target": "{name}.pt", "checkpoints": [1], "learning_rates": [1e-5]}
 FAST_JL = {"projection": {"kind": "fast-jl", "dim": 512}, "max_length": 128}
 GPT2 = json.dumps({"model_type": "gpt2", "n_positions": 100, "n_embd": 32, "n_layer": 1, "n_head": 2})
 ROW = json.dumps(conversation(0)) + "\n"
@@ -203,6 +205,19 @@ LOADING: list[tuple[str, Callable[[World], None], list[str]]] = [
     ("two pools of one name", lambda w: w.load("pools.1.name=a"), ["pool names", "'a'"]),
     ("pool of file and hub", lambda w: w.load("pools.0.hub=owner/data"), ["pools.0", "`hub`"]),
     ("dim that fast-jl cannot do", lambda w: w.load("features.projection={kind: fast-jl, dim: 64}"), ["features.projection", "512", "64"]),
+    ("quota above 1", lambda w: w.load("pools.0.quota=2"), ["pools.0.quota", "got 2"]),
+    ("built-in target without a source", lambda w: w.load("targets.0={name: t, builtin: mmlu}"), ["targets.0", "`data_dir`", "`hub`"]),
+    ("target of file and built-in", lambda w: w.load("targets.0.builtin=mmlu"), ["targets.0", "`path` and `builtin`"]),
+    ("target of no built-in name", lambda w: w.load("targets.0={name: t, builtin: arc, hub: a/b}"), ["targets.0.builtin", "'arc'"]),
+    ("gradients imported in part", lambda w: w.load("imported.pool=grads"), ["imported", "`learning_rates`", "none of them"]),
+    ("checkpoints counted from 0", lambda w: w.load("influence.checkpoints=[0, 1]"), ["influence", "counted from 1", "[0, 1]"]),
+    (
+        "dimension that does not divide",
+        lambda w: w.load("influence.dim=96"),
+        ["`influence.dim`", "features.projection.dim = 256", "got 96"],
+    ),
+    ("dimension of another method", lambda w: w.load("influence.dim=64", "method=bm25"), ["`influence.dim` of 0", "`method: less`"]),
+    ("bounds the wrong way round", lambda w: w.load("selection.min_tokens=9", "selection.max_tokens=8"), ["`min_tokens`", "9 and 8"]),
     ("override without =", lambda w: w.load("selection.amount"), ["--set selection.amount", "key.sub=value"]),
     ("override of an item that is not there", lambda w: w.load("pools.7.sample=1"), ["pools.7.sample", "2 items"]),
     ("file that is not YAML", lambda w: w.load_text("name: [r\n"), ["config.yaml", "YAML", "line 2"]),
@@ -284,10 +299,23 @@ DATA: list[tuple[str, Callable[[World], None], list[str]]] = [
     ("pool that is not Parquet", lambda w: w.check_pool(ROW, "new.parquet"), ["new.parquet"]),
     ("no such target file", lambda w: w.check(targets=[{"name": "t", "path": "nowhere.jsonl"}]), ["nowhere.jsonl"]),
     ("target without rows", lambda w: w.check_target(""), ["new.jsonl"]),
+    ("target all of which is skipped", lambda w: w.check(targets=[{"name": "t", "path": "t.jsonl", "skip": 3}]), ["t.jsonl", "first 3"]),
+    ("no folder of a built-in target", lambda w: w.check(targets=[{"name": "t", "builtin": "mmlu", "data_dir": "nowhere"}]), ["nowhere"]),
+    (
+        "imported gradients of a pool of several files",
+        lambda w: w.check(pools=[{"name": "ab", "path": "[ab].jsonl"}], imported=IMPORTED),
+        ["pool ab", "one file", "`imported`", "[ab].jsonl"],
+    ),
+    (
+        "imported gradients of a pool on the hub",
+        lambda w: w.check(pools=[{"name": "h", "hub": "owner/data"}], imported=IMPORTED),
+        ["pool h"],
+    ),
     ("target whose last row is no example", lambda w: w.check_target(ROW * 200 + BAD), ["new.jsonl, line 201", "'text'"]),
 ]
 
 CHECKPOINTS: list[tuple[str, Callable[[World], None], list[str]]] = [
+    ("checkpoint after the last epoch", lambda w: w.check(influence={"checkpoints": [3]}), ["influence.checkpoints", "from 1 to 2", "[3]"]),
     ("no such checkpoint", lambda w: w.check_checkpoints(w.folder / "checkpoint-9"), ["warmup.checkpoints", "checkpoint-9"]),
     ("checkpoint of unknown protocol", lambda w: w.check_checkpoints("nope://c"), ["warmup.checkpoints, nope://c"]),
     ("folder that is no checkpoint", lambda w: w.check_checkpoints(w.tiny_model), ["warmup.checkpoints", "adapter_config.json"]),
@@ -390,6 +418,11 @@ def test_model_on_the_hub_passes_without_its_weights_being_fetched(world: World,
 def test_pool_on_the_hub_is_not_touched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.load_dataset", lambda *args, **kwargs: pytest.fail("a hub data set was opened"))
     world.check(pools=[{"name": "h", "hub": "owner/data"}])
+
+
+def test_target_on_the_hub_is_not_touched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.load_dataset", lambda *args, **kwargs: pytest.fail("a hub data set was opened"))
+    world.check(targets=[{"name": "h", "builtin": "mmlu", "hub": "owner/data"}])
 
 
 @pytest.mark.parametrize(("on_bad_row", "bad", "read"), [("error", 0, 1), ("skip", 0, 1), ("skip", ROWS_TRIED - 1, ROWS_TRIED)])

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from less_core.addresses import projection_seed
 from less_core.data.encoding import EncodedExample
-from less_core.data.pools import open_pool, open_target
+from less_core.data.pools import open_pool
 from less_core.data.shapes import to_example
-from less_core.data.targets import read_target
+from less_core.data.targets import load_target
 from less_core.method.projection import make_projection
 from less_core.model.adapter import lora_parameters, set_adapter
 from less_core.model.checkpoint import AdamState
@@ -62,7 +62,7 @@ def unit(x: Tensor) -> Tensor:
 def oracle(settings, model_ref, checkpoints) -> dict[str, float]:
     encoder = _encoder(model_ref.folder, model_ref.template, model_ref.max_length, model_ref.encoding)
     pool = [to_example(row.value) for p in settings.pools for row in open_pool(settings, p.name).rows()]
-    target = read_target("t", open_target(settings, "t"))
+    target = load_target(settings, settings.target("t"))
     model = add_lora(load_base_model(Path(model_ref.folder), torch.float32, torch.device("cpu")), settings.model.lora).eval()
     total_rate = sum(c.learning_rate for c in checkpoints.checkpoints)
     by_subtask = {e.example_id: dict.fromkeys(target.subtasks, 0.0) for e in pool}

@@ -12,7 +12,7 @@ import pytest
 
 import less_core
 from less_core.data import demo_lexicon as lexicon
-from less_core.data.demo import TARGET_SKILL, DemoRow, demo_pool, demo_target, write_demo_data
+from less_core.data.demo import TARGET_SKILL, DemoRow, demo_held_out, demo_pool, demo_target, write_demo_data
 from less_core.errors import DataError
 
 POOL = demo_pool(seed=0)
@@ -118,10 +118,17 @@ def test_files_hold_messages_only_and_the_key_lines_up(tmp_path: Path) -> None:
         assert [set(message) for message in line["messages"]] == [{"role", "content"}] * 2
 
 
+def test_held_out_problems_are_other_ones_than_the_targets() -> None:
+    held_out = [row.prompt for row in demo_held_out(3)]
+    assert len(held_out) == 24
+    assert len(set(held_out)) == 24
+    assert not set(held_out) & {row.prompt for row in [*demo_target(3), *demo_pool(3, 5)]}
+
+
 def test_files_written_again_are_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_demo_data(tmp_path / folder)
-    for name in ("pool.jsonl", "target.jsonl", "skills.jsonl"):
+    for name in ("pool.jsonl", "target.jsonl", "held_out.jsonl", "skills.jsonl"):
         written = (tmp_path / "a" / name).read_bytes()
         assert written == (tmp_path / "b" / name).read_bytes()
         assert written.endswith(b"\n")

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from less_core.data.index import index_pool, parse_row
-from less_core.data.pools import RowSource, open_pool, open_rows, open_target, read_example
+from less_core.data.pools import RowSource, open_pool, open_rows, read_example
 from less_core.data.shapes import to_example
+from less_core.data.targets import open_target
 from less_core.errors import DataError
 
 GOOD = '{"prompt": "q", "completion": "ä"}'
@@ -232,7 +233,7 @@ def test_broken_table_is_a_data_error_with_its_name(tmp_path: Path, kind: str, c
 
 def test_pool_and_target_of_settings_start_at_the_data_folder(make_settings) -> None:
     settings = make_settings()
-    pool, target = open_pool(settings, "b"), open_target(settings, "t")
+    pool, target = open_pool(settings, "b"), open_target(settings, settings.target("t"))
     assert len(list(pool.rows())) == 20
     assert len(list(target.rows())) == 5
     assert pool.where.endswith("/b.jsonl")

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from less_core.method.influence import add_influence, best_subtask, checkpoint_weights, subtask_vectors
+from less_core.method.influence import PIECE, add_influence, best_subtask, checkpoint_weights, subtask_vectors
 
+FIDELITIES = ("less-code", "paper")
 SUBTASK_OF = torch.tensor([0, 1, 0, 2, 1, 0])
 
 
@@ -56,13 +57,38 @@ def test_influence_of_the_two_fidelities_differs_where_target_gradients_differ_i
     assert not torch.allclose(scores("paper", train, target, norms), scores("less-code", train, target, norms), atol=0.05)
 
 
-def test_influence_does_not_depend_on_the_order_of_target_examples() -> None:
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_dot_product_is_that_of_the_gradients_themselves_meaned_within_a_subtask(fidelity: str) -> None:
+    train, train_norms = features(4, seed=1)
+    target, norms = features(6)
+    ours = torch.zeros(4, 3)
+    add_influence(ours, train, subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity, "dot"), 0.25, train_norms)
+    for row in range(4):
+        whole = [float(train_norms[row]) * x for x in train[row].tolist()]
+        for subtask in range(3):
+            members = [i for i, of in enumerate(SUBTASK_OF.tolist()) if of == subtask]
+            mean = sum(dot(whole, [float(norms[i]) * x for x in target[i].tolist()]) for i in members) / len(members)
+            assert float(ours[row, subtask]) == pytest.approx(0.25 * mean, rel=1e-4)
+
+
+def test_dot_product_scales_every_row_by_its_own_norm_across_pieces() -> None:
+    train, norms = features(2 * PIECE + 3, seed=1)
+    vectors, _ = features(3, seed=2)
+    for stored in (train, train.half()):
+        before, out = stored.clone(), torch.ones(len(train), 3)
+        add_influence(out, stored, vectors, 0.5, norms)
+        torch.testing.assert_close(out, 1 + 0.5 * (stored.float() * norms[:, None]) @ vectors.T)
+        assert torch.equal(stored, before)
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_influence_does_not_depend_on_the_order_of_target_examples(fidelity: str, similarity: str) -> None:
     target, norms = features(6)
     turned = torch.tensor([3, 5, 0, 4, 1, 2])
-    for fidelity in ("less-code", "paper"):
-        one = subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity)
-        other = subtask_vectors(target[turned], norms[turned], SUBTASK_OF[turned], 3, fidelity)
-        torch.testing.assert_close(one, other)
+    one = subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity, similarity)
+    other = subtask_vectors(target[turned], norms[turned], SUBTASK_OF[turned], 3, fidelity, similarity)
+    torch.testing.assert_close(one, other)
 
 
 def test_influence_adds_checkpoints_by_weight_to_what_is_there() -> None:
@@ -77,6 +103,11 @@ def test_influence_adds_checkpoints_by_weight_to_what_is_there() -> None:
 def test_checkpoint_weights_are_learning_rates_over_their_sum() -> None:
     assert checkpoint_weights([3e-5, 1e-5]) == pytest.approx([0.75, 0.25])
     assert checkpoint_weights([0.0, 0.0, 0.0, 0.0]) == [0.25] * 4
+
+
+def test_checkpoint_weights_are_equal_where_that_is_asked_for() -> None:
+    assert checkpoint_weights([3e-5, 1e-5, 0.0, 2e-5], uniform=True) == [0.25] * 4
+    assert checkpoint_weights([3e-5], uniform=True) == [1.0]
 
 
 def test_best_subtask_takes_the_maximum_across_and_the_first_of_equals() -> None:

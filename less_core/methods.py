@@ -1,0 +1,28 @@
+"""What each method of selection needs: a warmup, features of which sides and of which kind."""
+
+from less_core.config import SelectSettings
+from less_core.refs import FeatureKind
+from less_core.storage.layout import Side
+
+BOTH: tuple[Side, ...] = ("target", "pool")
+SIDES: dict[str, tuple[Side, ...]] = {"less": BOTH, "rds": BOTH, "rds+": BOTH, "perplexity": ("pool",)}
+
+
+def needs_warmup(settings: SelectSettings) -> bool:
+    """Tell whether a method takes gradients, at checkpoints."""
+    return settings.method == "less"
+
+
+def sides_of(settings: SelectSettings) -> tuple[Side, ...]:
+    """Return the sides whose features a method needs: those that go by words, or by nothing, need none."""
+    return SIDES.get(settings.method, ())
+
+
+def kind_of(settings: SelectSettings, side: Side) -> FeatureKind:
+    """Return the kind of features on a side: of gradients, a target example is always its plain one.
+
+    Perplexity is the loss that a representation is computed with.
+    """
+    if settings.method == "less":
+        return settings.features.gradient if side == "pool" else "sgd"
+    return "rds+" if settings.method == "rds+" else "rds"

@@ -1,0 +1,36 @@
+"""Which files hold the features of a run's examples: a list a shard, at each checkpoint."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from less_core.errors import CorruptArtifactError
+from less_core.refs import CheckpointRef
+from less_core.storage.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Checkpoints in order, and for each by its fingerprint the files of every shard of the run's index."""
+
+    checkpoints: list[CheckpointRef]
+    files: dict[str, list[list[str]]]
+
+
+def write_manifest(path: str, manifest: Manifest) -> None:
+    """Write a manifest."""
+    write_json(path, {"checkpoints": [c.model_dump(mode="json") for c in manifest.checkpoints], "files": manifest.files})
+
+
+def read_manifest(path: str) -> Manifest:
+    """Return a manifest.
+
+    Raises:
+        MissingArtifactError: It is not there.
+        CorruptArtifactError: It is not a manifest.
+    """
+    value = read_json(path, made_by="the features stage")
+    try:
+        return Manifest([CheckpointRef.model_validate(c) for c in value["checkpoints"]], dict(value["files"]))
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise CorruptArtifactError(path, "a manifest of features", f"{error!r}"[:200], "Run the features stage again.") from None

@@ -1,0 +1,51 @@
+"""Trained models in the store: the folder that transformers or peft wrote, and a record that comes last and so means "whole"."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from less_core.storage.files import exists, read_json, write_json, write_whole
+
+RECORD = "training.json"
+PIECE = 1 << 24  # bytes copied at a time
+
+
+def is_training(folder: str) -> bool:
+    """Tell whether a folder holds a whole trained model."""
+    return exists(f"{folder}/{RECORD}")
+
+
+def keep_training(folder: str, made: Path, record: dict[str, Any]) -> None:
+    """Copy the files of a local folder into the store, each whole or not at all; the record comes last."""
+    for path in sorted(path for path in made.iterdir() if path.is_file()):
+        with path.open("rb") as source, write_whole(f"{folder}/{path.name}") as file:
+            while piece := source.read(PIECE):
+                file.write(piece)
+    write_json(f"{folder}/{RECORD}", record)
+
+
+def read_training(folder: str) -> dict[str, Any]:
+    """Return a trained model's record.
+
+    Raises:
+        MissingArtifactError, CorruptArtifactError: As `read_json`.
+    """
+    record: dict[str, Any] = read_json(f"{folder}/{RECORD}", made_by="the training")
+    return record
+
+
+@contextmanager
+def local_folder(folder: str) -> Iterator[Path]:
+    """Give a trained model's folder as a local one: itself, or a copy that lasts as long as the block."""
+    if "://" not in folder:
+        yield Path(folder)
+        return
+    file_system, inner = fsspec.core.url_to_fs(folder)
+    with tempfile.TemporaryDirectory(prefix="less-training-") as copy:
+        for name in file_system.ls(inner, detail=False):
+            file_system.get_file(name, f"{copy}/{name.rstrip('/').rpartition('/')[2]}")
+        yield Path(copy)

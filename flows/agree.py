@@ -27,7 +27,7 @@ def agree(
     from less_core.report.outcome_plots import plot_agreement
     from tasks.agree import agree_pair, agreements
 
-    changes = {pair: agree_pair(runs, *pair) for pair in combinations(dict.fromkeys(selections), 2)}
+    changes = {pair: agree_pair(runs, *pair) for pair in combinations(selections, 2)}
     lines: list[str] = []
     rows: list[dict[str, str | int | float]] = []
     for (one, other), found in changes.items():

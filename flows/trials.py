@@ -8,6 +8,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 from flows.progress import Stage, artifact_key
 from flows.stages import ONE, windowed
+from less_core.amounts import plain
 from less_core.compare_config import CompareSettings, draws
 from less_core.config import SelectSettings
 from less_core.refs import ComparisonRef, ModelRef, OutcomeRef, RunRef, TrainingRef, TrialRef
@@ -60,7 +61,7 @@ def compare_outcomes(
 ) -> ComparisonRef:
     """Put the outcomes together, over seeds, and hold the selections against each other."""
     with Stage("compare", "outcomes") as stage:
-        chosen = {s.name: f"{s.method} {s.selection.amount:g}" for s in selections(config) if s.seed == config.seeds[0]}
+        chosen = {s.name: f"{s.method} {plain(s.selection.amount)}" for s in selections(config) if s.seed == config.seeds[0]}
         pairs = {pair: agree_pair(config.select.runs, *pair) for pair in combinations(chosen, 2)}
         summary = summarise_comparison(config, model, outcomes, agreements(pairs, chosen), costs)
         ref = write_comparison(config, summary)

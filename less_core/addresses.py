@@ -56,9 +56,15 @@ def training_address(model: ModelRef, settings: TrainingSettings, seed: int, exa
 
 def evaluation_address(training: str, model: ModelRef, settings: EvaluationSettings, held_out: str) -> str:
     """Return the address of a trained model's evaluation on held-out examples of that digest."""
-    how = settings.model_dump(exclude={"held_out"})
     return fingerprint(
-        {"version": EVALUATION_VERSION, "training": training, "encoding": model.encoding, "held_out": held_out, "settings": how}
+        {
+            "version": EVALUATION_VERSION,
+            "training": training,
+            "encoding": model.encoding,
+            "dtype": model.dtype,
+            "held_out": held_out,
+            "settings": settings.model_dump(exclude={"held_out"}),
+        }
     )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from less_core.amounts import plain
 from less_core.config import LoraSettings, Method, ModelSettings, SelectSettings, Settings, TargetSettings
 
 
@@ -71,24 +72,25 @@ class CompareSettings(Settings):
 
     @model_validator(mode="after")
     def _every_target_is_judged(self) -> Self:
-        targets, judged = {t.name for t in self.select.targets}, {t.name for t in self.evaluation.held_out}
+        targets, judged = (sorted(t.name for t in of) for of in (self.select.targets, self.evaluation.held_out))
         if targets != judged:
-            raise ValueError(f"expected held-out examples of the targets {sorted(targets)}, got those of {sorted(judged)}")
+            raise ValueError(f"expected held-out examples of the targets {targets}, got those of {judged}")
         for what, found in (("methods", self.methods), ("budgets", self.budgets), ("seeds", self.seeds)):
             if len(set(found)) != len(found):
                 raise ValueError(f"expected {what} that differ, got {found}")
         return self
 
     @model_validator(mode="after")
-    def _every_budget_holds(self) -> Self:
-        for amount in self.budgets:
-            type(self.select.selection).model_validate(self.select.selection.model_dump() | {"amount": amount})
+    def _every_selection_holds(self) -> Self:
+        for method in self.methods:
+            for amount in self.budgets:
+                self.selection(method, amount, max(self.seeds))
         return self
 
     def selection(self, method: Method, amount: float, seed: int) -> SelectSettings:
         """Return the settings of one selection, under a name of its own."""
         drawn = f"-seed{seed}" if draws(method) else ""
-        name = f"{self.name}-{method.replace('+', '-plus')}-{amount:g}{drawn}"
+        name = f"{self.name}-{method.replace('+', '-plus')}-{plain(amount)}{drawn}"
         selection = self.select.selection.model_copy(update={"amount": amount})
         # Validated anew: the name is made here.
         data = self.select.model_copy(update={"method": method, "selection": selection, "seed": seed}).model_dump() | {"name": name}

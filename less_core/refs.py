@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from less_core.amounts import plain
 from less_core.config import LoraSettings
 from less_core.storage.layout import Side
 
@@ -212,7 +213,7 @@ class TrialRef(Ref):
 
     @property
     def label(self) -> str:
-        budget = f" {self.amount:g}" if self.amount else ""
+        budget = f" {plain(self.amount)}" if self.amount else ""
         target = f" for {self.targets[0]}" if self.ids else ""
         return f"{self.method}{budget}{target} · seed {self.seed}"
 

@@ -48,25 +48,24 @@ def _compare(first: Version, second: Version, target: str) -> SelectionChange:
 
 
 def agreements(changes: Mapping[tuple[str, str], Sequence[SelectionChange]], names: Mapping[str, str] | None = None) -> list[Agreement]:
-    """Return one matrix a target of all pairs.
+    """Return one matrix a target, of the selections that were made for it; one agrees with itself.
 
     Args:
         changes: What `agree_pair` found, for each pair of selections.
         names: How selections are shown; as they are called where there is none.
     """
-    selections = list(dict.fromkeys(selection for pair in changes for selection in pair))
     targets = list(dict.fromkeys(change.target for found in changes.values() for change in found))
-    found = {(pair, change.target): change for pair, of_pair in changes.items() for change in of_pair}
-
-    def change(one: str, other: str, target: str) -> SelectionChange | None:
-        return found.get(((one, other), target)) or found.get(((other, one), target))
-
-    return [
-        Agreement(
-            target=target,
-            methods=[(names or {}).get(selection, selection) for selection in selections],
-            overlap=[[c.jaccard if (c := change(one, other, target)) else 1.0 for other in selections] for one in selections],
-            correlation=[[c.spearman if (c := change(one, other, target)) else None for other in selections] for one in selections],
+    matrices = []
+    for target in targets:
+        found = {pair: change for pair, of_pair in changes.items() for change in of_pair if change.target == target}
+        selections = list(dict.fromkeys(selection for pair in found for selection in pair))
+        pairs = [[found.get((one, other)) or found.get((other, one)) for other in selections] for one in selections]
+        matrices.append(
+            Agreement(
+                target=target,
+                methods=[(names or {}).get(selection, selection) for selection in selections],
+                overlap=[[change.jaccard if change else 1.0 for change in row] for row in pairs],
+                correlation=[[change.spearman if change else None for change in row] for row in pairs],
+            )
         )
-        for target in targets
-    ]
+    return matrices

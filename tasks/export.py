@@ -4,6 +4,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from less_core.amounts import plain
 from less_core.basis import read_basis
 from less_core.config import SelectionSettings, SelectSettings
 from less_core.settings_file import parse_settings
@@ -35,7 +36,7 @@ def export_selection(runs: str, selection: str, folder: str) -> list[str]:
 def top_name(selection: SelectionSettings) -> str:
     """Return how the scripts call a budget: p0.05, num1000."""
     unit = {"fraction": "p", "count": "num", "tokens": "tokens"}[selection.by]
-    return f"{unit}{selection.amount:.12g}"
+    return f"{unit}{plain(selection.amount)}"
 
 
 def _by_row(settings: SelectSettings, version: Version, target: str) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Fine-tuning on a selection, to see what it is worth: from the store, or trained now."""
 
+import gc
 import logging
 import shutil
 import tempfile
@@ -13,9 +14,11 @@ import torch
 from less_core.addresses import training_address
 from less_core.compare_config import CompareSettings, TrainingSettings
 from less_core.data.encoding import EncodedExample, Encoder
+from less_core.data.targets import load_target
 from less_core.errors import DataError
+from less_core.evaluation.harness import check_harness
 from less_core.inspection import inspect_model
-from less_core.model.loading import add_lora, load_base_model, load_tokenizer
+from less_core.model.loading import add_lora, check_positions, check_target_modules, load_base_model, load_tokenizer, outline_model
 from less_core.model.training import Recipe, train
 from less_core.refs import ModelRef, TrainingRef, TrialRef
 from less_core.storage.examples import iterate_run_index
@@ -32,8 +35,18 @@ logger = logging.getLogger(__name__)
 
 @stage_task("model that is trained")
 def look_at_trained_model(config: CompareSettings) -> ModelRef:
-    """Find the model that is trained and take its fingerprint."""
-    return inspect_model(config.trained)
+    """Find the model that is trained and take its fingerprint; what its training or evaluation would want in vain is said now."""
+    settings = config.trained
+    model = inspect_model(settings)
+    outline = outline_model(Path(model.folder))
+    if config.training.kind == "lora":
+        check_target_modules(outline, config.training.lora)
+    check_positions(outline, config.training.max_length, "training.max_length")
+    for target in config.evaluation.held_out:
+        load_target(config.select, target)
+    if config.evaluation.lm_eval_tasks:
+        check_harness()
+    return model
 
 
 @stage_task("train on {trial.label}")
@@ -48,12 +61,15 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
     ref = TrainingRef(trial=trial, fingerprint=address, folder=folder, examples=rows.num_rows, computed=False)
     with lock(f"{folder}/{RECORD}", RUNTIME.go_on):
         if is_training(folder):
+            shutil.rmtree(_work_folder(folder), ignore_errors=True)  # of a run that was killed before it came to this
             return done_as("Cached", ref.model_copy(update={"examples": read_training(folder)["examples"]}), "the store has this training")
         examples = _encode(config, model, rows)
         with tempfile.TemporaryDirectory(prefix="less-trained-") as made:
             _train(model, config.training, trial.seed, examples, _work_folder(folder), Path(made))
             record = {"examples": len(examples), "seed": trial.seed, "base": model.folder, "settings": config.training.model_dump()}
             keep_training(folder, Path(made), record)
+        # A trainer and its model hold each other, and the interpreter looks for such cycles by the number of objects, not by their size.
+        gc.collect()
         shutil.rmtree(_work_folder(folder), ignore_errors=True)
     return ref.model_copy(update={"examples": len(examples), "computed": True})
 

@@ -27,7 +27,7 @@ class Contamination:
     """Looks at a pool's examples as they are read and keeps those that copy a target example.
 
     Args:
-        targets: None to look for nothing.
+        targets: Without any, nothing is found.
     """
 
     def __init__(self, targets: Sequence[Target]) -> None:

@@ -1,5 +1,6 @@
 """The share of right answers to rows of a built-in target: choices by their likelihood, all else by what the model writes."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from less_core.evaluation.answers import right_answer
 from less_core.model.batching import fill_batches
+from less_core.model.loading import known_positions
 
 Tell = Callable[[int], None]  # the number of rows done since the last call; what it raises ends the evaluation
 
@@ -27,7 +29,9 @@ def accuracy(
         on_batch: Told of progress.
     """
     room = 0 if builtin == "mmlu" else answer_tokens
-    prompts = tokenizer([row["prompt"] for row in rows], return_attention_mask=False)["input_ids"]
+    whole = tokenizer([row["prompt"] for row in rows], return_attention_mask=False)["input_ids"]
+    longest = max(1, min(known_positions(model).values(), default=sys.maxsize) - room)
+    prompts = [ids[-longest:] for ids in whole]  # the question stands at the end
     right = 0
     for batch in fill_batches([len(ids) + room for ids in prompts], batch_tokens):
         chosen = [rows[i] for i in batch]

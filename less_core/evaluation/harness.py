@@ -1,8 +1,20 @@
 """Tasks of lm-eval by name. It comes with the extra `eval` and takes seconds to import, so only a run of it imports it."""
 
+from importlib.util import find_spec
+
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from less_core.errors import ConfigError
+
+
+def check_harness() -> None:
+    """Check that lm-eval is installed, without importing it.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if find_spec("lm_eval") is None:
+        raise ConfigError("evaluation", "lm-eval for its tasks", "no such package", "Run pip install 'less-flow[eval]'.")
 
 
 def run_tasks(
@@ -21,12 +33,11 @@ def run_tasks(
     Raises:
         ConfigError: lm-eval is not installed, or has no task of a name.
     """
-    try:
-        from lm_eval import simple_evaluate
-        from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-    except ImportError as error:
-        raise ConfigError("evaluation", "lm-eval for its tasks", str(error), "Run pip install 'less-flow[eval]'.") from None
+    check_harness()
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
     manager = TaskManager(include_path=include_path or None)
     if unknown := sorted(set(tasks) - set(manager.all_tasks)):
         own = f" or of {include_path}" if include_path else ""

@@ -139,18 +139,23 @@ def check_target_modules(base: PreTrainedModel, lora: LoraSettings) -> None:
         raise ConfigError("model.lora.target_modules", f"some of {linear}", str(missing), "Name linear layers of this model.")
 
 
-def check_positions(base: PreTrainedModel, max_length: int) -> None:
+def check_positions(base: PreTrainedModel, max_length: int, key: str = "features.max_length") -> None:
     """Check that the model has a position for every one of `max_length` tokens; its weights need not be there.
 
     Raises:
         ConfigError: It has fewer.
     """
-    config = base.config.get_text_config()
-    for name in ("n_positions", "max_position_embeddings"):
-        positions = getattr(config, name, None)
-        if isinstance(positions, int) and 0 < positions < max_length:
+    for name, positions in known_positions(base).items():
+        if positions < max_length:
             expected = f"at most {positions}, the {name} of the model"
-            raise ConfigError("features.max_length", expected, str(max_length), f"Set features.max_length to {positions} or less.")
+            raise ConfigError(key, expected, str(max_length), f"Set {key} to {positions} or less.")
+
+
+def known_positions(base: Any) -> dict[str, int]:
+    """Return how many tokens a model has positions for, by the names in its configuration; empty where that does not say."""
+    config = base.config.get_text_config()
+    known = {name: getattr(config, name, None) for name in ("n_positions", "max_position_embeddings")}
+    return {name: count for name, count in known.items() if isinstance(count, int) and count > 0}
 
 
 def outline_model(folder: Path) -> PreTrainedModel:

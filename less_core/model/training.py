@@ -1,6 +1,7 @@
 """Training by the Hugging Face Trainer, of an adapter or of all weights, that goes on from its last whole epoch."""
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from less_core.data.encoding import EncodedExample
@@ -81,9 +83,18 @@ def train(
         callbacks=[*callbacks, _BatchEnd(on_batch, micro)],
     )
     trainer.remove_callback(PrinterCallback)  # whoever trains is told by callbacks all that is worth a line
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work_folder)) if work_folder.is_dir() else None)
+    trainer.train(resume_from_checkpoint=_last_whole(work_folder))
     model.eval()
     return steps
+
+
+def _last_whole(work_folder: Path) -> str | None:
+    """Return the last checkpoint that the Trainer saved whole, and delete what it was stopped in: its state comes last."""
+    for folder in work_folder.glob("checkpoint-*"):
+        if not (folder / TRAINER_STATE_NAME).is_file():
+            shutil.rmtree(folder)
+    found: str | None = get_last_checkpoint(str(work_folder)) if work_folder.is_dir() else None
+    return found
 
 
 class _BatchEnd(TrainerCallback):

@@ -15,7 +15,7 @@ from less_core.report.change_wording import (
     web_address,
 )
 from less_core.report.changes import ChangeSummary, ExampleMove, SelectionChange
-from less_core.report.markdown import MAX_BYTES, cell, fenced, inline, table_row
+from less_core.report.markdown import MAX_BYTES, cell, fenced, inline, named, table_row
 from less_core.report.wording import MISSING, plural, score, thousands
 
 _ROWS = 20  # of a list or a table
@@ -57,12 +57,12 @@ def change_row(change: SelectionChange) -> dict[str, str | int | float]:
 
 
 def _head(summary: ChangeSummary, name: str, version: str) -> str:
-    before, link = _name(summary.before), web_address(summary.before_link)
-    lines = [f"- **{_name(change.target)}**: {in_and_out(change)}" for change in summary.selections]
+    before, link = named(summary.before), web_address(summary.before_link)
+    lines = [f"- **{named(change.target)}**: {in_and_out(change)}" for change in summary.selections]
     return "\n\n".join(
         [
             f"# {inline(name, 120)}: what changed",
-            f"Version {_name(version)}, compared with {f'[{before}]({link})' if link else before}; {cost_in_words(summary.cost)}.",
+            f"Version {named(version)}, compared with {f'[{before}]({link})' if link else before}; {cost_in_words(summary.cost)}.",
             _first(lines, "target"),
         ]
     )
@@ -117,11 +117,6 @@ def _numbers(first: str, others: list[str], rows: Sequence[list[str]]) -> str:
 def _first(lines: Sequence[str], noun: str) -> str:
     more = [f"- and {plural(len(lines) - _ROWS, f'more {noun}')}"] if len(lines) > _ROWS else []
     return "\n".join([*lines[:_ROWS], *more])
-
-
-def _name(text: str) -> str:
-    """Return a name as Markdown that can be made bold or a link: never without a character to see."""
-    return inline(text) or MISSING
 
 
 def _bytes(text: str) -> int:

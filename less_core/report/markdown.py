@@ -13,7 +13,7 @@ from less_core.report.inert import clip, escape, one_line, visible
 from less_core.report.plots import plot_scores
 from less_core.report.sources import source_rows
 from less_core.report.summary import ExampleView, RunSummary, StageCost, TargetSummary
-from less_core.report.wording import duration, percent, plural, rate, ratio, score, size, thousands
+from less_core.report.wording import MISSING, duration, percent, plural, rate, ratio, score, size, thousands
 
 MAX_BYTES = 300_000  # of UTF-8; a Prefect server keeps every version of an artifact in its database
 _PICTURES_FROM = 200_000  # sections of targets end here, so that pictures have room too
@@ -79,6 +79,11 @@ def inline(text: str, limit: int = _LABEL_CHARACTERS) -> str:
     underscores before a letter or digit begin no list and end no emphasis, and stay.
     """
     return _ACTIVE.sub(r"\\\g<0>", _unlinked(clip(one_line(text).strip(), limit)))
+
+
+def named(text: str) -> str:
+    """Return a name as Markdown that can be made bold or a link: never without a character to see."""
+    return inline(text) or MISSING
 
 
 def fenced(text: str, limit: int = _EXAMPLE_CHARACTERS) -> str:

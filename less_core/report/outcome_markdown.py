@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from less_core.report.markdown import cell, inline, table_row
+from less_core.report.markdown import cell, inline, named, table_row
 from less_core.report.outcome_wording import spread, verdict
 from less_core.report.outcomes import ComparisonSummary, MethodRow, method_rows
 from less_core.report.wording import MISSING, duration, percent, plural, thousands
@@ -16,12 +16,13 @@ def render_comparison(summary: ComparisonSummary, pictures: Mapping[str, str]) -
         pictures: Their addresses, file names or data URIs, by what they show.
     """
     facts = [f"selected with {inline(summary.model, 120)}", f"trained {inline(summary.trained, 120)}", inline(summary.training, 200)]
-    seeds = f"{plural(len(summary.seeds), 'seed')}: mean ± standard deviation"
-    blocks = [f"# {inline(summary.name, 120)}: methods side by side", " · ".join([*facts, seeds, duration(summary.seconds)])]
-    blocks.append("\n".join(f"- **{inline(t)}**: {inline(verdict(method_rows(summary.outcomes, t)), 400)}" for t in summary.targets))
+    seeds = plural(len(summary.seeds), "seed") + (": mean ± standard deviation" if len(summary.seeds) > 1 else "")
+    facts += [seeds, f"{duration(summary.seconds)} to train and judge"]
+    blocks = [f"# {inline(summary.name, 120)}: methods side by side", " · ".join(facts)]
+    blocks.append("\n".join(f"- **{named(t)}**: {inline(verdict(method_rows(summary.outcomes, t)), 400)}" for t in summary.targets))
     blocks += [f"![{inline(what, 200)}]({address})" for what, address in pictures.items()]
     for target in summary.targets:
-        blocks += [f"## {inline(target)}", _table(method_rows(summary.outcomes, target))]
+        blocks += [f"## {named(target)}", _table(method_rows(summary.outcomes, target))]
     return "\n\n".join(blocks) + "\n"
 
 

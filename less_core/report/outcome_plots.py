@@ -12,6 +12,7 @@ from less_core.report.outcome_wording import REFERENCES
 from less_core.report.outcomes import Agreement, ComparisonSummary, MethodRow, method_rows
 
 _ROW = 0.34  # inches a method
+_LETTER = 0.085  # inches
 _ROOM = 0.35  # of the range of losses, on each side: a reference line further off is named and not drawn
 
 
@@ -40,7 +41,8 @@ def plot_agreement(agreement: Agreement) -> bytes:
             if row != column:
                 found = agreement.overlap[row][column] if row > column else agreement.correlation[row][column]
                 values[row, column] = np.nan if found is None else found
-    figure = Figure(figsize=(1.9 + 0.72 * count, 1.5 + 0.55 * count), layout="constrained")
+    labels = _LETTER * max(map(len, names))  # they stand beside the matrix, and at an angle under it
+    figure = Figure(figsize=(max(4.2, 1.0 + labels + 0.72 * count), 1.2 + 0.6 * labels + 0.55 * count), layout="constrained")
     axes = figure.subplots()
     axes.imshow(np.where(np.isnan(values), 0, values), cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
     for row in range(count):
@@ -52,7 +54,7 @@ def plot_agreement(agreement: Agreement) -> bytes:
     axes.set_yticks(range(count), labels=names, **PLAIN)
     axes.tick_params(length=0, colors=INK, labelsize=9)
     axes.spines[:].set_visible(False)
-    title = f"{short_label(agreement.target)}: overlap (Jaccard) below, rank correlation above the diagonal"
+    title = f"{short_label(agreement.target)}: overlap (Jaccard) below the\ndiagonal, rank correlation above it"
     axes.set_title(title, fontsize=9.5, color=INK, loc="left", **PLAIN)
     return png(figure)
 

@@ -29,15 +29,16 @@ def verdict(rows: Sequence[MethodRow]) -> str:
         less = methods[ours]
         parts.append(f"less ({spread(less.loss)}) is number {ours + 1} of {len(methods)}")
         randoms = [row for row in methods if row.method == "random" and row.amount == less.amount]
-        parts += [f"{_against(less.loss, row.loss)} random" for row in randoms]
+        parts += [_against_random(less.loss, row.loss) for row in randoms]
     parts += [f"{row.label}: {spread(row.loss)}" for row in rows if row.method in REFERENCES]
     return "; ".join(parts)
 
 
-def _against(one: Spread, other: Spread) -> str:
-    """Return how far apart two are, and whether their seeds overlap."""
-    difference = one.mean - other.mean
-    apart = max(one.values) < min(other.values) or max(other.values) < min(one.values)
-    side = "below" if difference < 0 else "above"
+def _against_random(one: Spread, random: Spread) -> str:
+    """Return how far a loss is from random's, and whether their seeds overlap."""
+    difference = one.mean - random.mean
+    if difference == 0:
+        return "as random"
+    apart = max(one.values) < min(random.values) or max(random.values) < min(one.values)
     certainty = "" if len(one.values) == 1 else " on every seed" if apart else ", within the spread of seeds"
-    return f"{abs(difference):.4f} {side}{certainty}"
+    return f"{abs(difference):.4f} {'below' if difference < 0 else 'above'} random{certainty}"

@@ -1,9 +1,11 @@
 """What a report shows of methods tried side by side: outcomes over seeds, and how far their selections agree."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
+from less_core.amounts import plain
 from less_core.report.record import Record
 
 UNTRAINED, WHOLE_POOL = "untrained", "whole pool"
@@ -34,7 +36,7 @@ class Spread(Record):
 
     @property
     def deviation(self) -> float | None:
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
+        return statistics.stdev(self.values) if len(self.values) > 1 and all(map(math.isfinite, self.values)) else None
 
 
 class MethodRow(Record):
@@ -51,7 +53,7 @@ class MethodRow(Record):
 
     @property
     def label(self) -> str:
-        return f"{self.method} {self.amount:g}" if self.amount else self.method
+        return f"{self.method} {plain(self.amount)}" if self.amount else self.method
 
 
 class Agreement(Record):
@@ -82,13 +84,13 @@ class ComparisonSummary(Record):
 
 
 def method_rows(outcomes: Sequence[Outcome], target: str) -> list[MethodRow]:
-    """Return a target's rows, lowest mean loss first."""
+    """Return a target's rows, lowest mean loss first; a training that diverged on some seed comes last."""
     groups: dict[tuple[str, float], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.target == target:
             groups[outcome.method, outcome.amount].append(outcome)
     rows = [_row(method, amount, target, found) for (method, amount), found in groups.items()]
-    return sorted(rows, key=lambda row: (row.loss.mean, row.label))
+    return sorted(rows, key=lambda row: (not math.isfinite(row.loss.mean), row.loss.mean, row.label))
 
 
 def _row(method: str, amount: float, target: str, found: list[Outcome]) -> MethodRow:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from less_core.errors import CorruptArtifactError
 from less_core.refs import CheckpointRef
 from less_core.storage.files import read_json, write_json
+
+_CHECKPOINTS = TypeAdapter(list[CheckpointRef])
+_FILES = TypeAdapter(dict[str, list[list[str]]])
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ def read_manifest(path: str) -> Manifest:
     """
     value = read_json(path, made_by="the features stage")
     try:
-        return Manifest([CheckpointRef.model_validate(c) for c in value["checkpoints"]], dict(value["files"]))
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise CorruptArtifactError(path, "a manifest of features", f"{error!r}"[:200], "Run the features stage again.") from None
+        return Manifest(_CHECKPOINTS.validate_python(value["checkpoints"]), _FILES.validate_python(value["files"]))
+    except (KeyError, TypeError, ValueError) as error:
+        got = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise CorruptArtifactError(path, "a manifest of features", got, "Run the features stage again.") from None

@@ -13,6 +13,8 @@ from less_core.storage.features import read_feature_rows
 from less_core.storage.manifest import read_manifest
 from tasks.explain import NEAREST, explain, explain_example
 
+pytestmark = pytest.mark.slow
+
 
 def features_at(version, side: str, checkpoint: str) -> dict[str, torch.Tensor]:
     """All of a side's features at a checkpoint, read plainly."""

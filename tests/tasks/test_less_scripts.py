@@ -24,6 +24,8 @@ from tasks.encode import _encoder
 from tasks.export import export_selection
 from tasks.imported import gradients_path
 
+pytestmark = pytest.mark.slow
+
 STEPS, RATES = (3, 6), (1.5e-5, 5e-6)
 EVERY = 16  # the scripts save every 160; fewer do as well
 DIM = 64

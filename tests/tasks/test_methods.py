@@ -28,6 +28,8 @@ from less_core.storage.scores import iterate_scores
 from tasks.encode import _encoder
 from tasks.prepare import read_pool
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("less", "random", "bm25", "dsir", "rds", "rds+", "perplexity")
 FLOAT32 = {"projection": {"dim": 256}, "max_length": 128, "storage": "float32"}
 ON_CPU = {"batch_tokens": 256, "device": "cpu"}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from samples import WORDS
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from less_core.config import LoraSettings
 from less_core.evaluation import accuracy as module
@@ -157,6 +157,7 @@ class Scripted:
     """Stands for a model: writes after each prompt what a script says, and keeps what it was asked for."""
 
     device = torch.device("cpu")
+    config = PretrainedConfig()  # says nothing of positions
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, script: dict[str, str]) -> None:
         self._tokenizer = tokenizer

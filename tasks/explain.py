@@ -150,4 +150,4 @@ def _texts(settings: SelectSettings, version: Version, ids: Sequence[str]) -> di
 
 def _target_texts(settings: SelectSettings, version: Version, ids: Sequence[str]) -> dict[str, str]:
     rows = Rows(settings, "target")
-    return {e: plain_text(rows.example(*place)) for e, place in find_rows(version.index("target"), ids).items()}
+    return {e: " ".join(plain_text(rows.example(*place)).split()) for e, place in find_rows(version.index("target"), ids).items()}

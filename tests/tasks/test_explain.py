@@ -61,7 +61,7 @@ def test_nearest_target_examples_are_those_of_the_highest_weighted_similarity(ma
     assert [neighbour.number for neighbour in why.nearest] == [place + 1 for place in best]
     assert [neighbour.similarity for neighbour in why.nearest] == pytest.approx(similarity[best].tolist(), abs=1e-5)
     assert [neighbour.subtask for neighbour in why.nearest] == [target[place]["subtask"] for place in best]
-    assert why.nearest[0].text == "\n".join(message["content"] for message in target[best[0]]["messages"])
+    assert why.nearest[0].text == " ".join(message["content"] for message in target[best[0]]["messages"])
 
 
 def test_rank_and_selected_are_those_of_the_selection(make_settings, run_stages) -> None:

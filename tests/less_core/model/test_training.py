@@ -17,6 +17,8 @@ from less_core.model.gradients import IGNORE
 from less_core.model.loading import add_lora
 from less_core.model.training import Recipe, train
 
+pytestmark = pytest.mark.slow
+
 Models = dict[str, Callable[[], PreTrainedModel]]
 Weights = dict[str, Tensor]
 RECIPE = Recipe(epochs=2, learning_rate=1e-2, batch_size=4, micro_batch_size=2, seed=5)

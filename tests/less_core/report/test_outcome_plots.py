@@ -12,7 +12,7 @@ from PIL import Image
 from less_core.report.outcome_plots import plot_agreement, plot_outcomes
 from less_core.report.outcomes import UNTRAINED, WHOLE_POOL, Agreement, Outcome
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 BLUE, GREY, VERMILION = (0, 114, 178), (185, 192, 200), (213, 94, 0)
 METHODS = ["less 0.05", "random 0.05", "bm25 0.05"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -140,6 +141,11 @@ def test_killed_server_is_started_again_and_a_run_goes_on(service, settings, und
     assert_goes_on(service, settings, undisturbed, run)
 
 
+def patch(address: str, body: dict[str, Any]) -> None:
+    """Change something on the server; asked again where it answers 503, as SQLite lets one writer in at a time."""
+    wait_for(lambda: httpx.patch(address, json=body).raise_for_status())
+
+
 def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) -> None:
     """A re-selection that takes longer than its schedule's interval: what comes in the meantime is skipped or waits."""
     config = Path(settings.runs).parent / "ticking.yaml"
@@ -152,7 +158,7 @@ def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) 
     often = {"interval": 6, "anchor_date": datetime.now(UTC).isoformat(), "timezone": "UTC"}
     parameters = schedule["parameters"] | {"selection": str(config)}
     address = f"{service.base}/api/deployments/{nightly['id']}/schedules/{schedule['id']}"
-    httpx.patch(address, json={"active": True, "schedule": often, "parameters": parameters}).raise_for_status()
+    patch(address, {"active": True, "schedule": often, "parameters": parameters})
     seen: list[int] = []
 
     def ran() -> bool:
@@ -161,7 +167,7 @@ def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) 
         return states.count("COMPLETED") >= 2 and len(states) > 3
 
     wait_for(ran)
-    httpx.patch(address, json={"active": False}).raise_for_status()
+    patch(address, {"active": False})
     assert max(seen) == 1
     finished = [run for run in service.runs("reselect-nightly") if run["state"]["type"] == "COMPLETED"]
     times = sorted((run["start_time"], run["end_time"]) for run in finished)
@@ -173,7 +179,7 @@ def test_a_schedule_makes_runs(service: Service) -> None:
     """Later releases of SQLAlchemy make none, silently; later ones of FastAPI let no server start."""
     schedule = [{"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}]
     address = f"{service.base}/api/deployments/{service.deployment('reselect')['id']}/schedules"
-    httpx.post(address, json=schedule).raise_for_status()
+    wait_for(lambda: httpx.post(address, json=schedule).raise_for_status())  # asked again where SQLite is busy
     scheduled = wait_for(lambda: [run for run in service.runs("reselect") if run["auto_scheduled"]])
     assert all(run["state"]["type"] == "SCHEDULED" and "T03:00:00" in run["expected_start_time"] for run in scheduled)
     assert scheduled[0]["parameters"]["selection"] == "none"

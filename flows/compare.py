@@ -27,4 +27,4 @@ def compare(config: CompareSettings) -> ComparisonRef:
         runs = {selection.name: select_data(selection) for selection in trials.selections(config)}
         trainings, train_cost = trials.train(config, model, trials.plan(config, runs))
         outcomes, judge_cost = trials.evaluate(config, model, trainings)
-        return trials.compare_outcomes(config, model, runs, outcomes, [check_cost, train_cost, judge_cost])
+        return trials.compare_outcomes(config, outcomes, [check_cost, train_cost, judge_cost])

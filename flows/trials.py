@@ -56,16 +56,14 @@ def evaluate(config: CompareSettings, model: ModelRef, trainings: list[TrainingR
 
 
 @flow(name="compare outcomes", flow_run_name="compare outcomes", persist_result=False)
-def compare_outcomes(
-    config: CompareSettings, model: ModelRef, runs: dict[str, RunRef], outcomes: list[OutcomeRef], costs: list[StageCost]
-) -> ComparisonRef:
+def compare_outcomes(config: CompareSettings, outcomes: list[OutcomeRef], costs: list[StageCost]) -> ComparisonRef:
     """Put the outcomes together, over seeds, and hold the selections against each other."""
     with Stage("compare", "outcomes") as stage:
         chosen = {s.name: f"{s.method} {plain(s.selection.amount)}" for s in selections(config) if s.seed == config.seeds[0]}
         pairs = {pair: agree_pair(config.select.runs, *pair) for pair in combinations(chosen, 2)}
-        summary = summarise_comparison(config, model, outcomes, agreements(pairs, chosen), costs)
-        ref = write_comparison(config, summary)
+        summary = summarise_comparison(config, outcomes, agreements(pairs, chosen), costs)
         pictures = {"outcomes": plot_outcomes(summary)} | {f"agreement-{a.target}": plot_agreement(a) for a in summary.agreements}
+        ref = write_comparison(config, summary, pictures)
         for what, picture in pictures.items():
             create_image_artifact(key=artifact_key(config.name, what), image_url=data_uri(picture), description=f"{what} of {config.name}")
         rows = [comparison_row(row) for target in summary.targets for row in method_rows(summary.outcomes, target)]

@@ -274,6 +274,10 @@ class ExecutionSettings(Settings):
     batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 1024 on a CPU. Halved when memory runs out.")
     stage_hours: float = Field(0, ge=0, title="Hours a stage", description="A stage that takes longer is ended as failed. 0: no limit.")
 
+    def tokens_a_batch(self, device: str) -> int:
+        """Return the padded tokens of a batch on a device."""
+        return self.batch_tokens or (16384 if device == "cuda" else 1024)
+
 
 class RewarmSettings(Settings):
     """When a selection that is made again trains its warmup again."""

@@ -3,7 +3,6 @@
 from less_core.basis import influential, read_last, seconds_from_nothing
 from less_core.comparison import compare_pools, compare_selection, compare_settings, compare_targets, moves
 from less_core.config import SelectSettings
-from less_core.data.pools import open_pool, read_example
 from less_core.refs import CheckpointsRef, FeaturesRef, InputsRef, SelectionRef
 from less_core.report.changes import ChangeSummary, Cost, ExampleMove, SelectionChange
 from less_core.report.summary import StageCost
@@ -12,6 +11,7 @@ from less_core.storage.files import exists
 from less_core.storage.layout import Version, run_of
 from less_core.storage.parquet import parquet_writer, read_columns
 from less_core.storage.selections import read_selected_ids
+from tasks.rows import Rows
 from tasks.stage_task import stage_task
 
 SHOWN = 5  # examples that came in, and as many that went out
@@ -77,11 +77,10 @@ def _compare(settings: SelectSettings, last: Version, version: Version, target: 
 
 def _with_text(settings: SelectSettings, version: Version, moved: list[ExampleMove]) -> list[ExampleMove]:
     """Add the text of those that still stand in a pool; of the others no row is left to read."""
-    places = find_rows(version.index("pool"), [move.example_id for move in moved])
+    places, rows = find_rows(version.index("pool"), [move.example_id for move in moved]), Rows(settings, "pool")
     shown = []
     for move in moved:
         if place := places.get(move.example_id):
-            example = read_example(open_pool(settings, place.pool), place.file, place.offset, settings.pool(place.pool).format)
-            move = move.model_copy(update={"text": example.text})
+            move = move.model_copy(update={"text": rows.example(*place).text})
         shown.append(move)
     return shown

@@ -3,9 +3,8 @@
 import yaml
 
 from less_core.compare_config import CompareSettings, TrainingSettings
-from less_core.refs import ComparisonRef, ModelRef, OutcomeRef
+from less_core.refs import ComparisonRef, OutcomeRef
 from less_core.report.outcome_markdown import render_comparison
-from less_core.report.outcome_plots import plot_agreement, plot_outcomes
 from less_core.report.outcomes import Agreement, ComparisonSummary, Outcome
 from less_core.report.summary import StageCost
 from less_core.storage.files import write_json, write_whole
@@ -15,7 +14,7 @@ from tasks.stage_task import stage_task
 
 @stage_task("summarise the comparison")
 def summarise_comparison(
-    config: CompareSettings, model: ModelRef, outcomes: list[OutcomeRef], agreements: list[Agreement], costs: list[StageCost]
+    config: CompareSettings, outcomes: list[OutcomeRef], agreements: list[Agreement], costs: list[StageCost]
 ) -> ComparisonSummary:
     """Gather all of a comparison."""
     return ComparisonSummary(
@@ -45,10 +44,9 @@ def summarise_comparison(
 
 
 @stage_task("write the comparison")
-def write_comparison(config: CompareSettings, summary: ComparisonSummary) -> ComparisonRef:
-    """Write pictures, table and, last, the record."""
+def write_comparison(config: CompareSettings, summary: ComparisonSummary, pictures: dict[str, bytes]) -> ComparisonRef:
+    """Write pictures, by their names, table and, last, the record."""
     files = ComparisonFiles(run_of(config.select).root)
-    pictures = {"outcomes": plot_outcomes(summary)} | {f"agreement-{a.target}": plot_agreement(a) for a in summary.agreements}
     for what, picture in pictures.items():
         with write_whole(files.picture(what)) as file:
             file.write(picture)

@@ -9,13 +9,13 @@ import torch
 from less_core.addresses import evaluation_address
 from less_core.compare_config import CompareSettings
 from less_core.config import TargetSettings
-from less_core.data.encoding import Encoder
 from less_core.data.targets import Target, load_target, open_target
 from less_core.errors import DataError
 from less_core.evaluation.accuracy import accuracy
 from less_core.evaluation.harness import run_tasks
 from less_core.evaluation.loss import held_out_losses
 from less_core.fingerprint import fingerprint
+from less_core.inspection import open_encoder
 from less_core.model.loading import load_base_model, load_tokenizer, load_trained
 from less_core.refs import ModelRef, OutcomeRef, TrainingRef
 from less_core.storage.files import exists, read_json, write_json
@@ -64,10 +64,10 @@ def _load(model: ModelRef, folder: Path | None) -> Any:
 
 
 def _judge(config: CompareSettings, model: ModelRef, trained: Any, target: TargetSettings) -> dict[str, Any]:
-    tokenizer = load_tokenizer(Path(model.folder))
+    encoder = open_encoder(config.trained, Path(model.folder))
     found = load_target(config.select, target)
-    encoded = Encoder(tokenizer, model.template, model.max_length).encode(found.examples)
-    batch_tokens = config.select.execution.batch_tokens or (16384 if model.device == "cuda" else 1024)
+    encoded = encoder.encode(found.examples)
+    batch_tokens = config.select.execution.tokens_a_batch(model.device)
     losses = held_out_losses(trained, encoded, batch_tokens, lambda count: RUNTIME.advance(count, 0))
     if not losses:
         got = f"{len(encoded)} without one within {model.max_length} tokens"
@@ -76,7 +76,7 @@ def _judge(config: CompareSettings, model: ModelRef, trained: Any, target: Targe
     if config.evaluation.answers and target.builtin:
         right = accuracy(
             trained,
-            tokenizer,
+            encoder.tokenizer,
             target.builtin,
             _values(config, target, found),
             answer_tokens=config.evaluation.answer_tokens,

@@ -11,6 +11,7 @@ from less_core.config import SelectSettings
 from less_core.data.words import plain_text
 from less_core.errors import ConfigError
 from less_core.explanation import example_similarities, find_by_prefix, read_features, subtask_similarities
+from less_core.methods import sides_of
 from less_core.ranks import selection_ranks
 from less_core.refs import ExamplesRef
 from less_core.report.why import Contribution, Neighbour, Why
@@ -93,15 +94,14 @@ class _Parts:
     def __init__(self, settings: SelectSettings, version: Version, ids: Sequence[str]) -> None:
         self._settings = settings
         self._version = version
-        self._known = settings.method in ("less", "rds", "rds+")
+        self._known = "target" in sides_of(settings)
         if not self._known:
             return
         targets = ExamplesRef(side="target", path=version.index("target"), encoding="", shards=0, examples=0)
-        self._rows: dict[str, TargetRows] = {rows.name: rows for rows in target_rows(settings, targets)}
-        self._vectors: dict[str, TargetVectors] = {
-            v.target.name: v for v in vectors_of_targets(settings, targets, version.features("target"))
-        }
+        rows = target_rows(settings, targets)
         self._targets = read_stored(read_manifest(version.features("target")))
+        self._rows: dict[str, TargetRows] = {of_target.name: of_target for of_target in rows}
+        self._vectors: dict[str, TargetVectors] = {v.target.name: v for v in vectors_of_targets(settings, rows, self._targets)}
         self._manifest = read_manifest(version.features("pool"))
         self._at = _features(version, self._manifest, ids)
 

@@ -98,7 +98,7 @@ def extract_features(
         else:
             with RUNTIME.lock:
                 extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, kind_of(settings, work.side))
-                features = extractor.extract(encoded, _batch_tokens(settings, model), RUNTIME.advance)
+                features = extractor.extract(encoded, settings.execution.tokens_a_batch(model.device), RUNTIME.advance)
         write_feature_shard(path, features, fingerprint=work.fingerprint, dtype=settings.features.storage)
     seconds, tokens = time.monotonic() - started, sum(features.num_tokens)
     place = f"ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}"
@@ -128,10 +128,6 @@ def _verified(paths: list[str], fingerprint: str, wanted: pa.Array) -> tuple[lis
         files.append(path)
         wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=held.combine_chunks())))
     return files, wanted
-
-
-def _batch_tokens(settings: SelectSettings, model: ModelRef) -> int:
-    return settings.execution.batch_tokens or (16384 if model.device == "cuda" else 1024)
 
 
 @stage_task("note {examples.side} features")

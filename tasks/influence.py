@@ -10,7 +10,7 @@ from less_core.config import SelectSettings
 from less_core.method.adam import Fidelity
 from less_core.method.narrowing import narrow
 from less_core.refs import CheckpointsRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
-from less_core.scoring import ShardScores, Stored, TargetVectors, View, as_stored, score_shard, target_vectors
+from less_core.scoring import ShardScores, Stored, TargetRows, TargetVectors, View, as_stored, score_shard, target_vectors
 from less_core.storage.examples import iterate_run_index
 from less_core.storage.features import read_feature_rows
 from less_core.storage.layout import Version
@@ -33,19 +33,18 @@ def score_examples(
     target_features: FeaturesRef,
 ) -> InfluenceRef:
     """Score every example, a shard at a time, and write one file a target."""
-    vectors = vectors_of_targets(settings, targets, target_features.path)
+    vectors = vectors_of_targets(settings, target_rows(settings, targets), read_stored(read_manifest(target_features.path)))
     shards = _shards(settings, examples, checkpoints, pool_features, vectors)
     return write_scores(settings, version, model, examples, [v.target for v in vectors], shards)
 
 
-def vectors_of_targets(settings: SelectSettings, targets: ExamplesRef, manifest: str) -> list[TargetVectors]:
-    """Return what train features are multiplied with, from the targets' feature shards."""
-    stored = read_stored(read_manifest(manifest))
+def vectors_of_targets(settings: SelectSettings, targets: list[TargetRows], stored: list[dict[str, Stored]]) -> list[TargetVectors]:
+    """Return what train features are multiplied with, from the stored features of the targets' examples at each checkpoint."""
     # Hidden states are compared one by one: fidelity is a choice of LESS.
     fidelity: Fidelity = settings.features.fidelity if settings.method == "less" else "less-code"
     similarity = settings.influence.similarity
     vectors = []
-    for rows in target_rows(settings, targets):
+    for rows in targets:
         vectors.append(target_vectors(rows, stored, fidelity, similarity, view_of(settings)))
         if left_out := vectors[-1].target.left_out:
             logger.warning("target %s: subtasks left out: %s", rows.name, "; ".join(left_out))

@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 
 from less_core.config import SelectionSettings, SelectSettings
-from less_core.data.pools import open_pool, read_example
 from less_core.refs import (
     CheckpointsRef,
     ExamplesRef,
@@ -28,6 +27,7 @@ from less_core.storage.layout import MERGED, Version, run_of
 from less_core.storage.scores import iterate_scores
 from less_core.storage.selections import read_selected_ids
 from tasks.explain import explain
+from tasks.rows import Rows
 from tasks.stage_task import stage_task
 
 SHOWN = 10  # examples from the top and from the bottom
@@ -150,13 +150,11 @@ def _target(settings: SelectSettings, version: Version, examples: ExamplesRef, s
 
 
 def _views(settings: SelectSettings, examples: ExamplesRef, rows: list[dict[str, Any]], first_rank: int, step: int) -> list[ExampleView]:
-    places = find_rows(examples.path, [row["example_id"] for row in rows])
-    views = []
-    for rank_, row in zip(range(first_rank, first_rank + step * len(rows), step), rows, strict=True):
-        place = places[row["example_id"]]
-        example = read_example(open_pool(settings, place.pool), place.file, place.offset, settings.pool(place.pool).format)
-        views.append(ExampleView(rank=rank_, text=example.text, **row))
-    return views
+    places, pool = find_rows(examples.path, [row["example_id"] for row in rows]), Rows(settings, "pool")
+    ranks = range(first_rank, first_rank + step * len(rows), step)
+    return [
+        ExampleView(rank=rank_, text=pool.example(*places[row["example_id"]]).text, **row) for rank_, row in zip(ranks, rows, strict=True)
+    ]
 
 
 def _version(package: str) -> str:

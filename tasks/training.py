@@ -13,16 +13,16 @@ import torch
 
 from less_core.addresses import training_address
 from less_core.compare_config import CompareSettings, TrainingSettings
-from less_core.data.encoding import EncodedExample, Encoder
+from less_core.data.encoding import EncodedExample
 from less_core.data.targets import load_target
 from less_core.errors import DataError
 from less_core.evaluation.harness import check_harness
-from less_core.inspection import inspect_model
+from less_core.inspection import inspect_model, open_encoder
 from less_core.model.loading import add_lora, check_positions, check_target_modules, load_base_model, load_tokenizer, outline_model
 from less_core.model.training import Recipe, train
 from less_core.refs import ModelRef, TrainingRef, TrialRef
 from less_core.storage.examples import iterate_run_index
-from less_core.storage.layout import store_of
+from less_core.storage.layout import store_of, trainer_folder
 from less_core.storage.locks import lock
 from less_core.storage.selections import read_selected_ids
 from less_core.storage.trainings import RECORD, is_training, keep_training, read_training
@@ -61,16 +61,16 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
     ref = TrainingRef(trial=trial, fingerprint=address, folder=folder, examples=rows.num_rows, computed=False)
     with lock(f"{folder}/{RECORD}", RUNTIME.go_on):
         if is_training(folder):
-            shutil.rmtree(_work_folder(folder), ignore_errors=True)  # of a run that was killed before it came to this
+            shutil.rmtree(trainer_folder(folder), ignore_errors=True)  # of a run that was killed before it came to this
             return done_as("Cached", ref.model_copy(update={"examples": read_training(folder)["examples"]}), "the store has this training")
         examples = _encode(config, model, rows)
         with tempfile.TemporaryDirectory(prefix="less-trained-") as made:
-            _train(model, config.training, trial.seed, examples, _work_folder(folder), Path(made))
+            _train(model, config.training, trial.seed, examples, trainer_folder(folder), Path(made))
             record = {"examples": len(examples), "seed": trial.seed, "base": model.folder, "settings": config.training.model_dump()}
             keep_training(folder, Path(made), record)
         # A trainer and its model hold each other, and the interpreter looks for such cycles by the number of objects, not by their size.
         gc.collect()
-        shutil.rmtree(_work_folder(folder), ignore_errors=True)
+        shutil.rmtree(trainer_folder(folder), ignore_errors=True)
     return ref.model_copy(update={"examples": len(examples), "computed": True})
 
 
@@ -83,7 +83,7 @@ def _rows(trial: TrialRef) -> pa.Table:
 
 
 def _encode(config: CompareSettings, model: ModelRef, rows: pa.Table) -> list[EncodedExample]:
-    encoder = Encoder(load_tokenizer(Path(model.folder)), model.template, model.max_length)
+    encoder = open_encoder(config.trained, Path(model.folder))
     source = Rows(config.select, "pool")
     encoded = encoder.encode([source.example(row["pool"], row["file"], row["offset"]) for row in rows.to_pylist()])
     labelled = [e for e in encoded if e.num_label_tokens]
@@ -104,8 +104,3 @@ def _train(model: ModelRef, settings: TrainingSettings, seed: int, examples: lis
     trained.save_pretrained(made)
     if full:
         load_tokenizer(Path(model.folder)).save_pretrained(made)
-
-
-def _work_folder(folder: str) -> Path:
-    """Return where the Trainer keeps what it needs to go on; for a remote store that is lost with the machine."""
-    return Path(tempfile.gettempdir()) / f"less-training-{folder.rpartition('/')[2]}" if "://" in folder else Path(folder) / "trainer"

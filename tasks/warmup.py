@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef,
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, read_checkpoint, write_checkpoint
 from less_core.storage.examples import iterate_run_index, read_example_shard
 from less_core.storage.files import exists, read_json, write_json
-from less_core.storage.layout import Store, Version, run_of, store_of
+from less_core.storage.layout import Store, Version, run_of, store_of, trainer_folder
 from less_core.storage.locks import lock
 from less_core.storage.parquet import read_columns
 from tasks.runtime import RUNTIME
@@ -73,7 +72,7 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
             checkpoint.learning_rate,
         )
 
-    work = _work_folder(store, address)
+    work = trainer_folder(store.warmup(address))
     lora_model = _new_model(model, settings.warmup.seed)
     total = train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
     every = total // settings.warmup.epochs
@@ -196,13 +195,6 @@ def _read_encoded(store: Store, model: ModelRef, chosen: pa.Table) -> list[Encod
         got = f"{len(encoded)} examples without one within {model.max_length} tokens"
         raise DataError("warmup", "an example with a label", got, "Raise warmup.fraction or features.max_length.")
     return labelled
-
-
-def _work_folder(store: Store, address: str) -> Path:
-    """Return where the Trainer keeps what it needs to go on; for a remote store that is lost with the machine."""
-    if "://" in store.root:
-        return Path(tempfile.mkdtemp(prefix="less-warmup-"))
-    return Path(store.warmup(address)) / "trainer"
 
 
 def _new_model(model: ModelRef, seed: int) -> PeftModel:

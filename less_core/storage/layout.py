@@ -1,6 +1,8 @@
 """Where everything stands: the only file that spells a path."""
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from less_core.config import SelectSettings
@@ -131,6 +133,13 @@ class Run:
 
 PUBLISHED = ("scores", "selected", "changes", "report.html", "run.json")  # names in a version that a run's own folder has too
 MERGED = "merged"  # stands for a target's name in `Version.selected`
+
+
+def trainer_folder(folder: str) -> Path:
+    """Return the local folder where the Trainer keeps what it needs to go on; for a remote store it is lost with the machine."""
+    if "://" in folder:
+        return Path(tempfile.gettempdir()) / f"less-trainer-{folder.rpartition('/')[2]}"
+    return Path(folder) / "trainer"
 
 
 def store_of(settings: SelectSettings) -> Store:

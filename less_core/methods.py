@@ -1,6 +1,7 @@
 """What each method of selection needs: a warmup, features of which sides and of which kind."""
 
 from less_core.config import SelectSettings
+from less_core.errors import ConfigError
 from less_core.refs import FeatureKind
 from less_core.storage.layout import Side
 
@@ -11,6 +12,25 @@ SIDES: dict[str, tuple[Side, ...]] = {"less": BOTH, "rds": BOTH, "rds+": BOTH, "
 def needs_warmup(settings: SelectSettings) -> bool:
     """Tell whether a method takes gradients, at checkpoints."""
     return settings.method == "less"
+
+
+def count_available(settings: SelectSettings) -> int:
+    """Return how many checkpoints the settings make or name."""
+    trained = settings.warmup.epochs if settings.warmup.kind == "train" else 1
+    return len(settings.imported.checkpoints) or len(settings.warmup.checkpoints) or trained
+
+
+def checkpoint_numbers(settings: SelectSettings, available: int) -> list[int]:
+    """Return which checkpoints scores are made of, counted from 1: those that the settings name, or all.
+
+    Raises:
+        ConfigError: One of them is not among the `available` ones.
+    """
+    numbers = settings.influence.checkpoints or list(range(1, available + 1))
+    if max(numbers) > available:
+        do = "The warmup has a checkpoint an epoch; `imported` and warmup.checkpoints name theirs."
+        raise ConfigError("influence.checkpoints", f"numbers from 1 to {available}", str(numbers), do)
+    return numbers
 
 
 def sides_of(settings: SelectSettings) -> tuple[Side, ...]:

@@ -16,7 +16,7 @@ from less_core.data.index import assemble, draw_warmup, index_pool
 from less_core.data.pools import open_pool, read_example
 from less_core.data.targets import load_target
 from less_core.inspection import inspect_model
-from less_core.methods import kind_of, needs_warmup, sides_of
+from less_core.methods import count_available, kind_of, needs_warmup, sides_of
 from less_core.model.loading import count_parameters, hidden_size, load_tokenizer, matmul_rate
 from less_core.refs import ModelRef
 from less_core.sharding import read_holdings
@@ -100,10 +100,7 @@ def _pool(settings: SelectSettings, model: ModelRef) -> tuple[pa.Array, float]:
 
 def count_checkpoints(settings: SelectSettings) -> int:
     """Return how many checkpoints features are taken at."""
-    if not needs_warmup(settings):
-        return 1
-    warmup = 1 if settings.warmup.kind != "train" else settings.warmup.epochs
-    return len(settings.influence.checkpoints or settings.imported.checkpoints or settings.warmup.checkpoints) or warmup
+    return len(settings.influence.checkpoints) or count_available(settings) if needs_warmup(settings) else 1
 
 
 def bytes_each(settings: SelectSettings, model: Path) -> int:

@@ -20,7 +20,7 @@ from less_core.data.pools import find_files, open_pool
 from less_core.data.targets import load_target
 from less_core.errors import ConfigError, DataError
 from less_core.inspection import find_device, open_encoder
-from less_core.methods import needs_warmup
+from less_core.methods import checkpoint_numbers, count_available, needs_warmup
 from less_core.model.loading import WEIGHTS, check_positions, check_target_modules, model_folder, outline_model
 from less_core.storage.checkpoints import ADAM, ADAPTER, ADAPTER_CONFIG, checkpoint_fingerprint, is_checkpoint
 from less_core.storage.files import exists, read_bytes, write_whole
@@ -48,7 +48,8 @@ def check_settings(settings: SelectSettings) -> None:
     _check_folder("runs", settings.runs, run_of(settings).root)
     find_device(settings)
     _check_model(settings)
-    _check_numbers(settings)
+    if needs_warmup(settings):
+        checkpoint_numbers(settings, count_available(settings))
     for path in settings.warmup.checkpoints:
         _check_checkpoint(path, settings.model.lora)
     for target in settings.targets:
@@ -127,15 +128,6 @@ def _check_model(settings: SelectSettings) -> None:
     check_target_modules(outline, settings.model.lora)
     check_positions(outline, settings.features.max_length)
     open_encoder(settings, folder)
-
-
-def _check_numbers(settings: SelectSettings) -> None:
-    """Check that the checkpoints that scores are made of will be there."""
-    trained = settings.warmup.epochs if settings.warmup.kind == "train" else 1
-    count = len(settings.imported.checkpoints) or len(settings.warmup.checkpoints) or trained
-    numbers = settings.influence.checkpoints
-    if needs_warmup(settings) and max(numbers, default=1) > count:
-        raise ConfigError("influence.checkpoints", f"numbers from 1 to {count}", str(numbers), "The warmup has a checkpoint an epoch.")
 
 
 def _check_checkpoint(path: str, lora: LoraSettings) -> None:

@@ -12,6 +12,7 @@ from less_core.errors import ConfigError, DataError
 from less_core.extraction import NO_LABEL, NONFINITE, OK, Features
 from less_core.fingerprint import fingerprint
 from less_core.method.influence import checkpoint_weights
+from less_core.methods import checkpoint_numbers
 from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, FeatureWork, InputsRef, PreparedRef
 from less_core.storage.examples import iterate_run_index, read_run_index
 from less_core.storage.layout import Side
@@ -28,10 +29,7 @@ def import_gradients(settings: SelectSettings, inputs: InputsRef, prepared: Prep
         DataError: A file has another number of rows than its pool or target.
     """
     imported = settings.imported
-    numbers = settings.influence.checkpoints or list(range(1, len(imported.checkpoints) + 1))
-    if max(numbers) > len(imported.checkpoints):
-        expected = f"numbers from 1 to {len(imported.checkpoints)}"
-        raise ConfigError("influence.checkpoints", expected, str(numbers), "Count the checkpoints of `imported`.")
+    numbers = checkpoint_numbers(settings, len(imported.checkpoints))
     rates = [imported.learning_rates[number - 1] for number in numbers]
     weights = checkpoint_weights(rates, uniform=settings.influence.weights == "uniform")
     rows = _rows_of(prepared.pool) | _rows_of(prepared.target)

@@ -15,9 +15,10 @@ from less_core.basis import read_last, warmup_needs
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.index import draw_warmup
-from less_core.errors import ConfigError, DataError
+from less_core.errors import DataError
 from less_core.method.adam import epsilon_share
 from less_core.method.influence import checkpoint_weights
+from less_core.methods import checkpoint_numbers
 from less_core.model.adapter import adapter_config, adapter_tensors, check_match, randomise_adapter
 from less_core.model.checkpoint import AdamState, Checkpoint
 from less_core.model.imported import BETAS, import_checkpoint
@@ -204,11 +205,7 @@ def _new_model(model: ModelRef, seed: int) -> PeftModel:
 
 def _refs(settings: SelectSettings, folders: list[str], warmup: WarmupRef, how: str, *, computed: int) -> CheckpointsRef:
     """Return the checkpoints that features are taken at: those that the settings name, or all; numbers are among all."""
-    numbers = settings.influence.checkpoints or list(range(1, len(folders) + 1))
-    if max(numbers) > len(folders):
-        raise ConfigError(
-            "influence.checkpoints", f"numbers from 1 to {len(folders)}", str(numbers), "The warmup has a checkpoint an epoch."
-        )
+    numbers = checkpoint_numbers(settings, len(folders))
     chosen = [folders[number - 1] for number in numbers]
     checkpoints: list[Any] = [read_checkpoint(folder) for folder in chosen]
     uniform = settings.influence.weights == "uniform"

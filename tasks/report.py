@@ -20,6 +20,7 @@ from less_core.report.changes import ChangeSummary
 from less_core.report.html import render_html
 from less_core.report.statistics import ScoreStatistics
 from less_core.report.summary import CheckpointSummary, CopyView, ExampleView, PoolSummary, RunSummary, StageCost, TargetSummary
+from less_core.report.why import Why
 from less_core.storage.copies import read_copies
 from less_core.storage.examples import find_rows
 from less_core.storage.files import write_json, write_whole
@@ -70,7 +71,7 @@ def summarise(
             CheckpointSummary(name=c.name, step=c.step, learning_rate=c.learning_rate, weight=c.weight, epsilon_share=c.epsilon_share)
             for c in (checkpoints.checkpoints if settings.method == "less" else ())
         ],
-        targets=[_target(settings, version, examples, scores, by_target[scores.target]) for scores in influence.scores],
+        targets=_targets(settings, version, examples, influence.scores, by_target),
         changes=changes,
         merged=by_target[MERGED].selected if MERGED in by_target else 0,
         files=[
@@ -123,11 +124,28 @@ def _pools(version: Version, pools: list[PoolRef], examples: ExamplesRef, influe
     ]
 
 
-def _target(settings: SelectSettings, version: Version, examples: ExamplesRef, scores: ScoresRef, selection: SelectionRef) -> TargetSummary:
+def _targets(
+    settings: SelectSettings, version: Version, examples: ExamplesRef, scores: list[ScoresRef], selections: dict[str, SelectionRef]
+) -> list[TargetSummary]:
+    statistics = {s.target: _statistics(version, s) for s in scores}
+    first = {target: [str(row["example_id"]) for row in counted.best[:EXPLAINED]] for target, counted in statistics.items()}
+    whys = explain(settings, version, first)
+    return [_target(settings, examples, s, selections[s.target], statistics[s.target], whys[s.target]) for s in scores]
+
+
+def _statistics(version: Version, scores: ScoresRef) -> ScoreStatistics:
     ids = set(read_selected_ids(version.selected_ids(scores.target)))
-    statistics = ScoreStatistics(lambda: iterate_scores(scores.path), ids, SHOWN)
-    first = [str(row["example_id"]) for row in statistics.best[:EXPLAINED]]
-    whys = explain(settings, version, {scores.target: first})[scores.target]
+    return ScoreStatistics(lambda: iterate_scores(scores.path), ids, SHOWN)
+
+
+def _target(
+    settings: SelectSettings,
+    examples: ExamplesRef,
+    scores: ScoresRef,
+    selection: SelectionRef,
+    statistics: ScoreStatistics,
+    whys: dict[str, Why],
+) -> TargetSummary:
     return TargetSummary(
         name=scores.target,
         examples=scores.examples,

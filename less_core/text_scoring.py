@@ -7,8 +7,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from less_core.baselines.bm25 import Bm25
-from less_core.baselines.dsir import Dsir, gumbel
 from less_core.baselines.random import random_scores
 from less_core.scoring import ScoredTarget
 
@@ -40,11 +38,16 @@ def score_texts(
         targets: The targets.
         seed: Of what is drawn.
     """
+    # Imported by the methods that need them: scikit-learn alone takes half a second of every run's start.
     if method == "bm25":
+        from less_core.baselines.bm25 import Bm25
+
         bm25 = Bm25(texts())
         return [bm25.scores(t.texts, t.subtask_of, len(t.target.subtasks)) for t in targets]
     drawn = [random_scores(example_ids, seed, f"{method} {t.target.name}") for t in targets]
     if method == "dsir":
+        from less_core.baselines.dsir import Dsir, gumbel
+
         dsir = Dsir(texts())
         drawn = [dsir.log_weights(t.texts) + gumbel(d) for t, d in zip(targets, drawn, strict=True)]
     return [d.astype(np.float32)[:, None] for d in drawn]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from less_core.config import SelectSettings
-from less_core.data.near_duplicates import NearDuplicates
 from less_core.data.words import plain_text
 from less_core.errors import ConfigError, NonFiniteGradientError
 from less_core.method.selection import Budget, Candidate, Quotas, Ranking, make_budget, take_in_turn
@@ -23,6 +23,9 @@ from less_core.storage.scores import iterate_scores
 from less_core.storage.selections import write_selected_ids
 from tasks.rows import Rows
 from tasks.stage_task import stage_task
+
+if TYPE_CHECKING:
+    from less_core.data.near_duplicates import NearDuplicates
 
 LEAST = 64  # examples ranked at a time: a ranking that was used up is made anew of twice as many
 
@@ -99,7 +102,7 @@ class Gate:
         self._rows = rows
         self._quotas = Quotas(budget, {pool.name: pool.quota for pool in settings.pools if pool.quota < 1})
         self._likeness = settings.selection.near_duplicates
-        self._near_duplicates = NearDuplicates(self._likeness) if self._likeness else None
+        self._near_duplicates = _near_duplicates(self._likeness) if self._likeness else None
         self._idle = self._near_duplicates is None and all(pool.quota == 1 for pool in settings.pools)
         self._places: dict[str, RowPlace] = {}
         self._counts: Counter[str] = Counter()
@@ -133,6 +136,12 @@ class Gate:
 
     def reasons(self) -> list[str]:
         return [f"{count:,} {reason}" for reason, count in self._counts.items()]
+
+
+def _near_duplicates(likeness: float) -> "NearDuplicates":
+    from less_core.data.near_duplicates import NearDuplicates  # what it imports would slow every run's start
+
+    return NearDuplicates(likeness)
 
 
 def rank(settings: SelectSettings, scores: ScoresRef, budget: Budget, eligible: Eligible) -> list[Iterator[Candidate]]:

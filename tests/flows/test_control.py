@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 from samples import conversation, write_jsonl
-from service import Service, deployment, serving, wait_for
+from service import ENDED, Service, deployment, serving, wait_for
 
 from less_core.config import SelectSettings
 from less_core.storage.parquet import read_columns
@@ -168,6 +168,8 @@ def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) 
 
     wait_for(ran)
     patch(address, {"active": False})
+    # What had come due by then still runs; a service that is stopped in its midst could not say that nothing is left.
+    wait_for(lambda: not [run for run in service.runs("reselect-nightly") if run["state"]["type"] not in ENDED])
     assert max(seen) == 1
     finished = [run for run in service.runs("reselect-nightly") if run["state"]["type"] == "COMPLETED"]
     times = sorted((run["start_time"], run["end_time"]) for run in finished)

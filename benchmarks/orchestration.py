@@ -31,7 +31,7 @@ from prefect.testing.utilities import prefect_test_harness
 from flows.progress import Stage
 from flows.stages import ONE, windowed
 from less_core.config import LoraSettings, SelectSettings
-from less_core.refs import CheckpointRef, ExamplesRef, FeatureShardRef, FeatureWork, ModelRef
+from less_core.refs import FEATURES, CheckpointRef, ExamplesRef, FeatureShardRef, FeatureWork, Holding, ModelRef
 from less_core.settings_file import parse_settings
 from tasks.runtime import RUNTIME
 from tasks.stage_task import stage_task
@@ -142,7 +142,7 @@ def compute(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, wo
     return FeatureShardRef(
         checkpoint=work.checkpoint.fingerprint,
         shard=work.shard,
-        files=[f"store/features/{work.fingerprint}/{name}.parquet"],
+        files={FEATURES: [f"{work.holdings[0].folder}/{name}.parquet"]},
         computed=work.missing,
         reused=0,
         flagged=0,
@@ -157,8 +157,9 @@ def index_of(shards: int) -> ExamplesRef:
 
 
 def work_of(shards: int) -> list[FeatureWork]:
-    common = {"side": "pool", "checkpoint": CHECKPOINT, "fingerprint": "3" * 64, "of": shards, "files": []}
-    return [FeatureWork(shard=number, examples=EXAMPLES, missing=EXAMPLES, **common) for number in range(1, shards + 1)]
+    kind = Holding(part=FEATURES, folder=f"store/features/{'3' * 64}", fingerprint="3" * 64, files=[], missing=EXAMPLES)
+    common = {"side": "pool", "checkpoint": CHECKPOINT, "of": shards, "group": 0, "holdings": [kind]}
+    return [FeatureWork(shard=number, examples=EXAMPLES, **common) for number in range(1, shards + 1)]
 
 
 def resident() -> float:

@@ -213,7 +213,7 @@ def gradients(model: PeftModel, checkpoint: Checkpoint, examples: Sequence[Encod
     """Return whole gradients of norm 1, float32 [examples, coordinates]."""
     identity = Identity(PerExampleGradients(model).size)
     extractor = GradientExtractor(model, gradient=kind, fidelity="less-code", adam=checkpoint.adam, projection=identity)
-    features = extractor.extract(examples, batch_tokens=1024)
+    (features,) = extractor.extract(examples, batch_tokens=1024)
     assert set(features.status) == {OK}
     return features.features
 

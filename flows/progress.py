@@ -222,7 +222,7 @@ class Stage:
         return f"{self.name}: done in {duration(cost.seconds)}; {counts}{flagged}"
 
 
-def show_plan(side: str, work: Sequence[FeatureWork]) -> None:
+def show_plan(name: str, work: Sequence[FeatureWork]) -> None:
     """Show, a row a checkpoint, what the store has of a stage's features and what is missing."""
     rows = []
     for checkpoint in dict.fromkeys(w.checkpoint for w in work):
@@ -235,9 +235,7 @@ def show_plan(side: str, work: Sequence[FeatureWork]) -> None:
                 "missing": sum(w.missing for w in of_it),
             }
         )
-    create_table_artifact(
-        key=f"{side}-features-plan", table=rows, description=f"What the store has of the {side} features, and what is missing"
-    )
+    create_table_artifact(key=artifact_key(name, "plan"), table=rows, description=f"What the store has of the {name}, and what is missing")
 
 
 def artifact_key(name: str, what: str) -> str:

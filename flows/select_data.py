@@ -12,7 +12,7 @@ from prefect import flow
 
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.methods import needs_warmup, sides_of
-from less_core.refs import FeaturesRef, InputsRef, RunRef
+from less_core.refs import ExactRef, FeaturesRef, InputsRef, RunRef
 from less_core.report.summary import StageCost
 from less_core.storage.layout import Side, Version
 
@@ -50,12 +50,14 @@ def make_version(
 ) -> RunRef:
     """Run the stages after the check, and publish what they make."""
     from flows import stages
+    from tasks.exact import plan_targets_exactly
     from tasks.warmup import without_warmup
 
     limit = config.execution.stage_hours * 3600 or None
     prepare = stages.prepare.with_options(timeout_seconds=limit)
     warmup = stages.warmup.with_options(timeout_seconds=limit)
     features = stages.features.with_options(timeout_seconds=limit)
+    shortlist = stages.shortlist.with_options(timeout_seconds=limit)
     influence = stages.influence.with_options(timeout_seconds=limit)
     select_and_report = stages.select_and_report.with_options(timeout_seconds=limit)
     model = inputs.model
@@ -66,10 +68,20 @@ def make_version(
         checkpoints, cost = warmup(config, version, inputs, prepared, rewarm)
         costs.append(cost)
     computed: dict[Side, FeaturesRef] = {}
+    exact: ExactRef | None = None
     for side in sides_of(config):
         examples = prepared.pool if side == "pool" else prepared.target
-        computed[side], cost = features(config, version, model, examples, checkpoints)
+        if side == "pool" and config.scoring != "store":
+            exact = plan_targets_exactly(config, version, model, prepared.target, computed["target"])
+        computed[side], cost = features(config, version, model, examples, checkpoints, exact if config.scoring == "exact" else None)
         costs.append(cost)
-    scores, cost = influence(config, version, model, prepared, checkpoints, computed)
+    made = list(computed.values())
+    if exact and config.scoring == "rerank":
+        exact, cost = shortlist(config, version, prepared, checkpoints, computed, exact)
+        costs.append(cost)
+        products, cost = features(config, version, model, prepared.pool, checkpoints, exact)
+        made.append(products)
+        costs.append(cost)
+    scores, cost = influence(config, version, model, prepared, checkpoints, computed, exact)
     costs.append(cost)
-    return select_and_report(config, version, inputs, prepared, checkpoints, list(computed.values()), scores, costs, tell_above)
+    return select_and_report(config, version, inputs, prepared, checkpoints, made, scores, costs, tell_above)

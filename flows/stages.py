@@ -24,6 +24,7 @@ from less_core.methods import needs_warmup, sides_of
 from less_core.refs import (
     CheckpointsRef,
     EncodedRef,
+    ExactRef,
     ExamplesRef,
     FeatureShardRef,
     FeaturesRef,
@@ -46,6 +47,7 @@ from tasks.baselines import score_by_loss, score_by_text
 from tasks.changes import compare_with_last
 from tasks.check import check, check_room, look_at_inputs, open_version
 from tasks.encode import encode_shard
+from tasks.exact import draw_shortlist, score_exactly
 from tasks.features import extract_features, note_features, plan_features
 from tasks.imported import import_gradients
 from tasks.influence import score_examples
@@ -59,8 +61,10 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 
-# One model in one process: feature tasks wait for it, and more of them in memory would wait for nothing.
+# One model in one process: while one feature task has it, the other reads its examples or writes its shards.
 ONE: Any = ThreadPoolTaskRunner(max_workers=1)
+TWO: Any = ThreadPoolTaskRunner(max_workers=2)
+RERANK = "exact influence"  # the stage that comes after a shortlist
 WINDOW = 32  # tasks submitted and not yet done
 
 
@@ -68,7 +72,8 @@ def stage_names(config: SelectSettings) -> tuple[str, ...]:
     """Return the names of a run's stages, in order: methods that go by words compute no features."""
     warmup = ["warmup"] if needs_warmup(config) else []
     features = [f"{side} features" for side in sides_of(config)]
-    return ("check", "prepare", *warmup, *features, "influence", "selection and report")
+    rerank = ["shortlist", RERANK] if config.scoring == "rerank" else []
+    return ("check", "prepare", *warmup, *features, *rerank, "influence", "selection and report")
 
 
 # What is imported by now stays until the end. Freed from looking at it, the interpreter ends in 0.2 s instead of 2: a run that is cancelled
@@ -130,23 +135,47 @@ def warmup(
     return checkpoints, stage.cost
 
 
-@flow(name="features", flow_run_name="{examples.side} features", task_runner=ONE, persist_result=False)
+@flow(name="features", flow_run_name="{examples.side} features", task_runner=TWO, persist_result=False)
 def features(
-    config: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef, checkpoints: CheckpointsRef
+    config: SelectSettings,
+    version: Version,
+    model: ModelRef,
+    examples: ExamplesRef,
+    checkpoints: CheckpointsRef,
+    exact: ExactRef | None = None,
 ) -> tuple[FeaturesRef, StageCost]:
-    """Compute what the store has not of the examples' features at every checkpoint."""
-    with Stage(f"{examples.side} features", "features") as stage:
-        work = plan_features(config, model, examples, checkpoints)
-        show_plan(examples.side, work)
+    """Compute what the store has not of the examples' features at every checkpoint, and of their exact influence on targets."""
+    name = RERANK if exact and exact.shortlist else f"{examples.side} features"
+    with Stage(name, "features") as stage:
+        work = plan_features(config, model, examples, checkpoints, exact)
+        show_plan(name, work)
         stage.expect(sum(w.missing for w in work))
         shards: list[FeatureShardRef] = []
         elsewhere: list[FeatureWork] = []
-        for asked, shard in zip(work, windowed(partial(extract_features.submit, config, model, examples), work), strict=True):
+        extract = partial(extract_features.submit, config, model, examples, exact=exact)
+        for asked, shard in zip(work, windowed(extract, work), strict=True):
             (elsewhere if shard.elsewhere else shards).append(asked if shard.elsewhere else shard)  # type: ignore[arg-type]
-        shards += windowed(partial(extract_features.submit, config, model, examples, wait=True), elsewhere)
+        shards += windowed(partial(extract, wait=True), elsewhere)
         ref = note_features(version, examples, checkpoints, shards)
         stage.done(ref.computed + ref.reused, ref.computed, flagged=ref.flagged, bytes_written=ref.bytes_written)
     return ref, stage.cost
+
+
+@flow(name="shortlist", flow_run_name="shortlist", persist_result=False)
+def shortlist(
+    config: SelectSettings,
+    version: Version,
+    prepared: PreparedRef,
+    checkpoints: CheckpointsRef,
+    features: dict[Side, FeaturesRef],
+    exact: ExactRef,
+) -> tuple[ExactRef, StageCost]:
+    """Choose by features which examples are scored exactly."""
+    with Stage("shortlist", "examples") as stage:
+        pool, target = prepared.pool, prepared.target
+        path = draw_shortlist(config, version, pool, target, checkpoints, features["pool"], features["target"])
+        stage.done(pool.examples, pool.examples)
+    return exact.model_copy(update={"shortlist": path}), stage.cost
 
 
 @flow(name="influence", flow_run_name="influence", persist_result=False)
@@ -157,11 +186,14 @@ def influence(
     prepared: PreparedRef,
     checkpoints: CheckpointsRef,
     features: dict[Side, FeaturesRef],
+    exact: ExactRef | None = None,
 ) -> tuple[InfluenceRef, StageCost]:
-    """Score every example for every target, by the features that the method has."""
+    """Score every example for every target, by its exact influence, or by the features that the method has."""
     with Stage("influence", "examples") as stage:
         pool, target = prepared.pool, prepared.target
-        if "target" in features:
+        if exact:
+            ref = score_exactly(config, version, model, pool, target, checkpoints, exact, features["target"])
+        elif "target" in features:
             ref = score_examples(config, version, model, pool, target, checkpoints, features["pool"], features["target"])
         elif "pool" in features:
             ref = score_by_loss(config, version, model, pool, target, checkpoints, features["pool"])

@@ -1,5 +1,7 @@
 """What an artifact of the store depends on, and so its address."""
 
+from typing import Any
+
 import torch
 
 from less_core.compare_config import EvaluationSettings, TrainingSettings
@@ -13,6 +15,7 @@ from less_core.refs import ModelRef
 WARMUP_VERSION = 1
 FEATURES_VERSION = 1  # of the gradient and its update
 REPRESENTATION_VERSION = 1
+INFLUENCE_VERSION = 1  # of exact inner products
 TRAINING_VERSION = 1
 EVALUATION_VERSION = 1
 
@@ -91,16 +94,33 @@ def feature_address(model: ModelRef, checkpoint: str, settings: FeatureSettings,
     if gradient.startswith("imported"):
         return fingerprint({"version": FEATURES_VERSION, gradient: checkpoint, "storage": settings.storage})
     return fingerprint(
-        {
-            "version": FEATURES_VERSION,
-            "model": model.fingerprint,
-            "encoding": model.encoding,
-            "dtype": model.dtype,
-            "checkpoint": checkpoint,
-            "gradient": gradient,
-            "fidelity": settings.fidelity if gradient == "adam" else "",
+        _gradients_of(model, checkpoint, settings, gradient)
+        | {
             "projection": [PROJECTION_VERSION, projection.kind, projection.dim, projection_seed(settings, checkpoint)],
             "multiprocessors": multiprocessor_count(torch.device("cuda")) if projection.kind == "fast-jl" else 0,
             "storage": settings.storage,
         }
     )
+
+
+def influence_address(model: ModelRef, checkpoint: str, settings: FeatureSettings, gradient: str) -> str:
+    """Return the address of exact influence at the checkpoint of that fingerprint, whatever the target."""
+    return fingerprint(_gradients_of(model, checkpoint, settings, gradient) | {"exact": INFLUENCE_VERSION})
+
+
+def target_address(subtasks: list[list[str]], fidelity: str, similarity: str, dtype: str) -> str:
+    """Return the address of target gradients: of the example ids of each subtask, in order, and how they are put together."""
+    made = "mean" if similarity == "dot" else {"less-code": "mean of directions", "paper": "direction of the mean"}[fidelity]
+    return fingerprint({"subtasks": subtasks, "gradients": made, "dtype": dtype})
+
+
+def _gradients_of(model: ModelRef, checkpoint: str, settings: FeatureSettings, gradient: str) -> dict[str, Any]:
+    return {
+        "version": FEATURES_VERSION,
+        "model": model.fingerprint,
+        "encoding": model.encoding,
+        "dtype": model.dtype,
+        "checkpoint": checkpoint,
+        "gradient": gradient,
+        "fidelity": settings.fidelity if gradient == "adam" else "",
+    }

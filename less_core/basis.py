@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from less_core.addresses import FEATURES_VERSION, REPRESENTATION_VERSION, WARMUP_VERSION
+from less_core.addresses import FEATURES_VERSION, INFLUENCE_VERSION, REPRESENTATION_VERSION, WARMUP_VERSION
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.pools import open_pool
 from less_core.data.targets import open_target
@@ -38,7 +38,7 @@ class Basis(Ref):
 def take_inputs(settings: SelectSettings, model: ModelRef) -> InputsRef:
     """Look at all inputs; files are read but not parsed."""
     return InputsRef(
-        method=[WARMUP_VERSION, FEATURES_VERSION, PROJECTION_VERSION, REPRESENTATION_VERSION],
+        method=[WARMUP_VERSION, FEATURES_VERSION, PROJECTION_VERSION, REPRESENTATION_VERSION, INFLUENCE_VERSION],
         model=model,
         pools={pool.name: open_pool(settings, pool.name).digest() for pool in settings.pools},
         targets={target.name: open_target(settings, target).digest() for target in settings.targets},

@@ -200,10 +200,30 @@ class ImportedSettings(Settings):
         return self
 
 
+Scoring = Literal["store", "exact", "rerank"]
+
+
 class InfluenceSettings(Settings):
     """How scores are made from features."""
 
-    scoring: Literal["store"] = Field("store", title="Scoring", description="store: from the feature shards.")
+    scoring: Scoring = Field(
+        "store",
+        title="Scoring",
+        description="store: from the feature shards. exact: inner products of whole gradients, without projection noise, for the targets "
+        "that are known now. rerank: exact for a shortlist that the shards give.",
+    )
+    keep_features: bool = Field(
+        True, title="Keep features, too", description="With exact: also write feature shards, for targets that come later."
+    )
+    shortlist: float = Field(
+        0.2, gt=0, le=1, title="Shortlist", description="With rerank: this share of the pool, the best for each target, is scored exactly."
+    )
+    target_memory: float = Field(
+        16,
+        gt=0,
+        title="Memory for target gradients",
+        description="In GB. Those of all subtasks are kept as float32, or as bfloat16 where that does not fit, or in groups, a pass each.",
+    )
     checkpoints: list[int] = Field([], title="Checkpoints", description="Which of the warmup's, counted from 1. None: all.")
     weights: Literal["learning_rate", "uniform"] = Field(
         "learning_rate", title="Weights of checkpoints", description="learning_rate: the mean of a checkpoint's epoch, as in the paper."
@@ -324,6 +344,25 @@ class SelectSettings(Settings):
     def _gradients_are_of_less(self) -> Self:
         if self.imported.pool and self.method != "less":
             raise ValueError(f"expected `imported` gradients with `method: less` only, got {self.method}")
+        return self
+
+    @property
+    def scoring(self) -> Scoring:
+        """How scores are made; only gradients that are computed here can be multiplied whole."""
+        return self.influence.scoring if self.method == "less" and not self.imported.pool else "store"
+
+    @model_validator(mode="after")
+    def _shortlist_suits(self) -> Self:
+        if self.scoring == "rerank" and self.rule != "top":
+            raise ValueError(
+                f"expected `selection.rule: top` with `scoring: rerank`, got {self.rule}: its shortlist is of the best overall"
+            )
+        if self.scoring == "rerank" and self.selection.by == "fraction" and self.selection.amount > self.influence.shortlist:
+            raise ValueError(
+                f"expected an `influence.shortlist` of at least the budget of {self.selection.amount:g}, got {self.influence.shortlist:g}"
+            )
+        if self.scoring == "exact" and self.influence.dim:
+            raise ValueError("expected `influence.dim` of 0 with `scoring: exact`, which projects nothing")
         return self
 
     @model_validator(mode="after")

@@ -2,9 +2,9 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from peft import PeftModel
@@ -24,34 +24,67 @@ Gradient = Literal["adam", "sgd", "sign"]
 Progress = Callable[[int, int], None]  # examples and tokens done since the last call
 
 OK, NO_LABEL, NONFINITE = "ok", "no_label", "nonfinite"
+NOT_SHORTLISTED = "not_shortlisted"  # has features, and no exact score
+TINY = 1e-12  # a norm of zero is divided by this instead
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of some examples, in their order. Rows that are not `ok` are zero."""
+    """Features of some examples, in their order. Rows that are not `ok` are zero.
+
+    Of a projection they have norm 1. Of target gradients they are the inner products with the gradient's direction.
+    """
 
     example_ids: list[str]
-    features: Tensor  # float32 [examples, dim], of norm 1
-    norms: Tensor  # float32 [examples], of the projections before they were normalised
+    features: Tensor  # float32 [examples, width], divided by `norms`
+    norms: Tensor  # float32 [examples], of the projections, or of the gradients themselves
     losses: Tensor  # float32 [examples]
     num_tokens: list[int]
     num_label_tokens: list[int]
     status: list[str]
 
+    def of(self, example_ids: Collection[str]) -> "Features":
+        """Return those of some of the examples, in the order they have here."""
+        wanted = set(example_ids)
+        places = [place for place, example_id in enumerate(self.example_ids) if example_id in wanted]
+        if len(places) == len(self.example_ids):
+            return self
+        return Features(
+            example_ids=[self.example_ids[place] for place in places],
+            features=self.features[places],
+            norms=self.norms[places],
+            losses=self.losses[places],
+            num_tokens=[self.num_tokens[place] for place in places],
+            num_label_tokens=[self.num_label_tokens[place] for place in places],
+            status=[self.status[place] for place in places],
+        )
+
+
+class Rows(NamedTuple):
+    """What one pass makes of a batch, of one kind: float32 values [batch, width], and the norms [batch] they are to be divided by."""
+
+    values: Tensor
+    norms: Tensor
+
 
 class Extractor(ABC):
-    """Computes a row of `dim` numbers and the loss of each example, on a device."""
+    """Computes rows of numbers, of one or several kinds at once, and the loss of each example, on a device.
 
-    def __init__(self, dim: int, device: torch.device) -> None:
-        self._dim = dim
+    Args:
+        widths: Numbers in a row, of each kind.
+        device: Where.
+    """
+
+    def __init__(self, widths: Sequence[int], device: torch.device) -> None:
+        self._widths = list(widths)
         self._device = device
 
     @abstractmethod
-    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rows [batch, dim] and losses [batch], float32, of a batch as `collate` makes it, of `lengths` [batch] tokens each."""
+    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[list[Rows], Tensor]:
+        """Return rows of each kind and losses float32 [batch] of a batch as `collate` makes it, of `lengths` [batch] tokens each."""
 
-    def extract(self, examples: Sequence[EncodedExample], batch_tokens: int, progress: Progress | None = None) -> Features:
-        """Return the features of all examples, whatever the batches.
+    def extract(self, examples: Sequence[EncodedExample], batch_tokens: int, progress: Progress | None = None) -> list[Features]:
+        """Return the features of all examples, of each kind, whatever the batches.
 
         Args:
             examples: In any order; those without a label are flagged and cost nothing.
@@ -61,8 +94,8 @@ class Extractor(ABC):
         Raises:
             OutOfMemoryError: One example alone does not fit.
         """
-        features = torch.zeros(len(examples), self._dim)
-        norms, losses = torch.zeros(len(examples)), torch.zeros(len(examples))
+        features = [torch.zeros(len(examples), width) for width in self._widths]
+        norms, losses = torch.zeros(len(self._widths), len(examples)), torch.zeros(len(examples))
         status = [OK if e.num_label_tokens else NO_LABEL for e in examples]
         todo = [i for i, s in enumerate(status) if s == OK]
         while todo:
@@ -74,16 +107,21 @@ class Extractor(ABC):
                 if result is None:
                     batch_tokens = self._smaller_budget(chosen, batch_tokens)
                     break
-                rows, losses[places] = result
-                norms[places] = rows.norm(dim=1)
-                features[places] = torch.nn.functional.normalize(rows, dim=1)
+                kinds, losses[places] = result
+                for number, rows in enumerate(kinds):
+                    norms[number, places] = rows.norms
+                    features[number][places] = rows.values.div_(rows.norms.clamp_min(TINY)[:, None])
                 done.update(places)
                 if progress:
                     progress(len(chosen), sum(len(e.input_ids) for e in chosen))
             todo = [i for i in todo if i not in done]
-        finite = torch.isfinite(norms) & torch.isfinite(losses)
+        return [self._flagged(examples, of_kind, norms[kind], losses, status) for kind, of_kind in enumerate(features)]
+
+    def _flagged(
+        self, examples: Sequence[EncodedExample], features: Tensor, norms: Tensor, losses: Tensor, status: Sequence[str]
+    ) -> Features:
+        finite = torch.isfinite(norms) & torch.isfinite(losses) & torch.isfinite(features).all(dim=1)
         features[~finite] = 0
-        status = [s if finite[i] else NONFINITE for i, s in enumerate(status)]
         return Features(
             example_ids=[e.example_id for e in examples],
             features=features,
@@ -91,16 +129,16 @@ class Extractor(ABC):
             losses=losses,
             num_tokens=[len(e.input_ids) for e in examples],
             num_label_tokens=[e.num_label_tokens for e in examples],
-            status=status,
+            status=[s if finite[i] else NONFINITE for i, s in enumerate(status)],
         )
 
-    def _try(self, examples: Sequence[EncodedExample]) -> tuple[Tensor, Tensor] | None:
-        """Return rows [batch, dim] and losses [batch] on the CPU, or None where memory ran out."""
+    def _try(self, examples: Sequence[EncodedExample]) -> tuple[list[Rows], Tensor] | None:
+        """Return rows of each kind and losses [batch] on the CPU, or None where memory ran out."""
         try:
             batch = {name: tensor.to(self._device) for name, tensor in collate(examples).items()}
             lengths = torch.tensor([len(e.input_ids) for e in examples], device=self._device)
-            rows, losses = self.compute(batch["input_ids"], batch["labels"], lengths)
-            return rows.cpu(), losses.cpu()
+            kinds, losses = self.compute(batch["input_ids"], batch["labels"], lengths)
+            return [Rows(rows.values.cpu(), rows.norms.cpu()) for rows in kinds], losses.cpu()
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 return None
@@ -124,17 +162,32 @@ class Extractor(ABC):
 class GradientExtractor(Extractor):
     """Computes features of examples at one checkpoint, whose adapter is already in the model: gradient, Adam's update, projection.
 
+    With target gradients, the update's inner products with them and its norm are taken too, exactly, while it is in memory. Kinds of rows:
+    the projection's, where there is one, then one for each of `targets`.
+
     Args:
         model: In evaluation mode, on its device.
         gradient: adam, sgd or sign.
         fidelity: Which of Adam's two forms.
         adam: The checkpoint's moments; used for `adam` only.
-        projection: On the model's device.
+        projection: On the model's device; None for exact products only.
+        targets: Rows of target gradients as in `target_gradients.py`, each [subtasks, coordinates], on the model's device.
     """
 
-    def __init__(self, model: PeftModel, *, gradient: Gradient, fidelity: Fidelity, adam: AdamState, projection: Projection) -> None:
-        super().__init__(projection.dim, model.device)
+    def __init__(
+        self,
+        model: PeftModel,
+        *,
+        gradient: Gradient,
+        fidelity: Fidelity,
+        adam: AdamState,
+        projection: Projection | None,
+        targets: Sequence[Tensor] = (),
+    ) -> None:
+        kept = [projection.dim] if projection else []
+        super().__init__([*kept, *(len(rows) for rows in targets)], model.device)
         self._gradients = PerExampleGradients(model)
+        self._targets = targets
         self._gradient = gradient
         self._fidelity = fidelity
         self._adam = adam
@@ -145,15 +198,24 @@ class GradientExtractor(Extractor):
             if gradient == "adam"
         }
 
-    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        out = torch.zeros(len(input_ids), self._projection.dim, device=self._device)
-        scratch = torch.empty(len(input_ids) * self._gradients.largest, device=self._device)
+    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[list[Rows], Tensor]:
+        count = len(input_ids)
+        out = [torch.zeros(count, width, device=self._device) for width in self._widths]
+        squares = torch.zeros(count, dtype=torch.float64, device=self._device)
+        scratch = torch.empty(count * self._gradients.largest, device=self._device)
 
         def consume(slot: Slot, gradient: Tensor) -> None:
             update = self._update(slot, gradient, scratch[: gradient.numel()].view_as(gradient))
-            self._projection.add(out, update, slot.start)
+            if self._targets:
+                squares.add_(torch.linalg.vecdot(update, update))
+            for rows, products in zip(self._targets, out[-len(self._targets) :], strict=False):
+                products.addmm_(update, rows[:, slot.start : slot.start + slot.size].to(update.dtype).T)
+            if self._projection:
+                self._projection.add(out[0], update, slot.start)
 
-        return out, self._gradients.run(input_ids, labels, consume)
+        losses = self._gradients.run(input_ids, labels, consume)
+        exact = squares.sqrt().float()
+        return [Rows(values, values.norm(dim=1) if self._projection and kind == 0 else exact) for kind, values in enumerate(out)], losses
 
     def _update(self, slot: Slot, gradient: Tensor, scratch: Tensor) -> Tensor:
         if self._gradient == "sgd":

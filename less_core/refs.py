@@ -122,25 +122,51 @@ class CheckpointsRef(Ref):
     how: str  # a sentence: trained or kept, and why
 
 
-class FeatureWork(Ref):
-    """The features of one shard's examples at one checkpoint: what the store has, what is missing."""
+class ExactRef(Ref):
+    """Targets whose gradients are multiplied whole, in parts that fit into memory."""
 
-    side: Side
-    checkpoint: CheckpointRef
+    path: str  # of the parts
+    parts: int
+    groups: int  # of parts that are in memory together; each is a pass over the pool
+    targets: str  # the index of the target examples
+    shortlist: str  # ids of the pool's examples that are scored exactly; empty: all
+
+
+class Holding(Ref):
+    """What the store has of the examples of one shard at one checkpoint: their features, or their exact influence on a target part."""
+
+    part: int  # number of the target part, or FEATURES
+    folder: str
     fingerprint: str
-    shard: int
-    of: int
     files: list[str]
-    examples: int
     missing: int
 
 
+FEATURES = -1  # in place of a part's number
+
+
+class FeatureWork(Ref):
+    """What is to be computed in one pass over the examples of one shard at one checkpoint."""
+
+    side: Side
+    checkpoint: CheckpointRef
+    shard: int
+    of: int
+    group: int  # of target parts; 0 where there are none
+    examples: int
+    holdings: list[Holding]
+
+    @property
+    def missing(self) -> int:
+        return max(holding.missing for holding in self.holdings)
+
+
 class FeatureShardRef(Ref):
-    """Files that together hold the features of one shard's examples at one checkpoint."""
+    """Files that together hold what was to be computed of one shard's examples at one checkpoint."""
 
     checkpoint: str  # its fingerprint: names may repeat where checkpoints come from elsewhere
     shard: int
-    files: list[str]
+    files: dict[int, list[str]]  # by target part, and features
     elsewhere: bool = False  # another run computes it now
     computed: int
     reused: int
@@ -151,9 +177,9 @@ class FeatureShardRef(Ref):
 
 
 class FeaturesRef(Ref):
-    """All features of one side; the files stand in a manifest."""
+    """All features of one side, or exact influence of it; the files stand in manifests."""
 
-    path: str
+    path: str  # of the features' manifest; empty where there are none
     computed: int
     reused: int
     flagged: int

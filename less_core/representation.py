@@ -6,7 +6,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from less_core.extraction import Extractor
+from less_core.extraction import Extractor, Rows
 from less_core.model.gradients import example_losses
 
 Pooling = Literal["rds", "rds+"]
@@ -24,11 +24,11 @@ class RepresentationExtractor(Extractor):
     """
 
     def __init__(self, model: PeftModel, pooling: Pooling) -> None:
-        super().__init__(int(model.config.get_text_config().hidden_size), model.device)
+        super().__init__([int(model.config.get_text_config().hidden_size)], model.device)
         self._model = model
         self._pooling = pooling
 
-    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[list[Rows], Tensor]:
         kept: list[Tensor] = []
 
         def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -42,7 +42,8 @@ class RepresentationExtractor(Extractor):
                 losses = example_losses(self._model, input_ids, labels)
         finally:
             handle.remove()
-        return pool_states(kept[0].float(), lengths, self._pooling), losses
+        states = pool_states(kept[0].float(), lengths, self._pooling)
+        return [Rows(states, states.norm(dim=1))], losses
 
 
 def pool_states(states: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:

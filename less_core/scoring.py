@@ -37,6 +37,14 @@ class ScoredTarget:
 
 
 @dataclass(frozen=True)
+class UsableTarget:
+    """A target with those of its examples that are usable at every checkpoint."""
+
+    scored: ScoredTarget
+    by_subtask: list[list[str]]  # example ids of each subtask, in file order
+
+
+@dataclass(frozen=True)
 class TargetVectors:
     """What train features are multiplied with for one target."""
 
@@ -61,6 +69,34 @@ def as_stored(features: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
     return features, norms
 
 
+def usable_target(target: TargetRows, statuses: Sequence[Mapping[str, str]]) -> UsableTarget:
+    """Return a target without what cannot be used; a subtask whose examples have all been cut off before their first label is named.
+
+    Args:
+        target: Its rows.
+        statuses: For each checkpoint by example id.
+
+    Raises:
+        NonFiniteGradientError: No example of the target is usable.
+    """
+    usable = [all(at[example_id] == OK for at in statuses) for example_id in target.example_ids]
+    subtasks = list(dict.fromkeys(s for s, ok in zip(target.subtasks, usable, strict=True) if ok))
+    left_out = []
+    for subtask in dict.fromkeys(target.subtasks):
+        if subtask not in subtasks:
+            found = {at[e] for at in statuses for e, s in zip(target.example_ids, target.subtasks, strict=True) if s == subtask} - {OK}
+            left_out.append(f"{subtask} ({', '.join(sorted(found))})")
+    if not subtasks:
+        do = "Raise features.max_length: the prompts may fill it before the first label."
+        raise NonFiniteGradientError(f"target {target.name}", "at least one usable example", "; ".join(left_out[:5]), do)
+    by_subtask: dict[str, list[str]] = {subtask: [] for subtask in subtasks}
+    for example_id, subtask, ok in zip(target.example_ids, target.subtasks, usable, strict=True):
+        if ok:
+            by_subtask[subtask].append(example_id)
+    scored = ScoredTarget(target.name, subtasks, sum(usable), len(usable) - sum(usable), left_out)
+    return UsableTarget(scored, list(by_subtask.values()))
+
+
 def target_vectors(
     target: TargetRows,
     features: Sequence[Mapping[str, Stored]],
@@ -69,8 +105,6 @@ def target_vectors(
     view: View = as_stored,
 ) -> TargetVectors:
     """Return a target's subtask vectors at every checkpoint.
-
-    A subtask whose examples have all been cut off before their first label is left out and named.
 
     Args:
         target: Its rows.
@@ -82,23 +116,14 @@ def target_vectors(
     Raises:
         NonFiniteGradientError: No example of the target is usable.
     """
-    usable = [all(at[example_id][2] == OK for at in features) for example_id in target.example_ids]
-    subtasks = list(dict.fromkeys(s for s, ok in zip(target.subtasks, usable, strict=True) if ok))
-    left_out = []
-    for subtask in dict.fromkeys(target.subtasks):
-        if subtask not in subtasks:
-            found = {at[e][2] for at in features for e, s in zip(target.example_ids, target.subtasks, strict=True) if s == subtask} - {OK}
-            left_out.append(f"{subtask} ({', '.join(sorted(found))})")
-    if not subtasks:
-        do = "Raise features.max_length: the prompts may fill it before the first label."
-        raise NonFiniteGradientError(f"target {target.name}", "at least one usable example", "; ".join(left_out[:5]), do)
-    rows = [(e, subtasks.index(s)) for e, s, ok in zip(target.example_ids, target.subtasks, usable, strict=True) if ok]
+    usable = usable_target(target, [{example_id: stored[2] for example_id, stored in at.items()} for at in features])
+    rows = [(e, number) for number, ids in enumerate(usable.by_subtask) for e in ids]
     subtask_of = torch.tensor([subtask for _, subtask in rows])
     vectors = []
     for at in features:
         stored = torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows])
-        vectors.append(subtask_vectors(*view(*stored), subtask_of, len(subtasks), fidelity, similarity))
-    return TargetVectors(ScoredTarget(target.name, subtasks, len(rows), len(usable) - len(rows), left_out), vectors)
+        vectors.append(subtask_vectors(*view(*stored), subtask_of, len(usable.by_subtask), fidelity, similarity))
+    return TargetVectors(usable.scored, vectors)
 
 
 def score_shard(

@@ -34,7 +34,7 @@ def score_examples(
 ) -> InfluenceRef:
     """Score every example, a shard at a time, and write one file a target."""
     vectors = vectors_of_targets(settings, target_rows(settings, targets), read_stored(read_manifest(target_features.path)))
-    shards = _shards(settings, examples, checkpoints, pool_features, vectors)
+    shards = score_of_shards(settings, examples, checkpoints, pool_features, vectors)
     return write_scores(settings, version, model, examples, [v.target for v in vectors], shards)
 
 
@@ -73,9 +73,10 @@ def view_of(settings: SelectSettings) -> View:
     return partial(narrow, kind=settings.features.projection.kind, dim=dim)
 
 
-def _shards(
+def score_of_shards(
     settings: SelectSettings, examples: ExamplesRef, checkpoints: CheckpointsRef, features: FeaturesRef, targets: list[TargetVectors]
 ) -> Iterator[ShardScores]:
+    """Yield the scores of all shards from their features."""
     vectors = [torch.cat([t.vectors[i] for t in targets]) for i in range(len(checkpoints.checkpoints))]
     weights = [checkpoint.weight for checkpoint in checkpoints.checkpoints]
     manifest = read_manifest(features.path)

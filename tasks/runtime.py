@@ -1,16 +1,20 @@
 """What a worker process keeps between feature tasks: the base model, and the checkpoint that is in it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 
 from less_core.addresses import projection_seed
 from less_core.config import FeatureSettings
 from less_core.extraction import Extractor, GradientExtractor, Progress
 from less_core.method.projection import make_projection
 from less_core.model.adapter import set_adapter
+from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model
 from less_core.refs import CheckpointRef, FeatureKind, ModelRef
 from less_core.representation import RepresentationExtractor
@@ -19,6 +23,14 @@ from less_core.storage.checkpoints import read_checkpoint
 
 class Stopped(Exception):
     """The stage ended, by a cancellation, a timeout or a failure elsewhere, while this work was going on."""
+
+
+@dataclass(frozen=True)
+class TargetGroup:
+    """Parts of targets whose gradients are in memory together."""
+
+    key: str  # differs where the gradients do
+    gradients: Callable[[PerExampleGradients], list[Tensor]]  # makes them, a tensor a part
 
 
 class Runtime:
@@ -30,8 +42,10 @@ class Runtime:
         self.stop = Event()  # set when work in other threads is to end at its next batch
         self._model_key = ""
         self._model: PeftModel | None = None
-        self._extractor_key: tuple[str, ...] = ()
+        self._extractor_key: tuple[str | None, ...] = ()
         self._extractor: Extractor | None = None
+        self._targets_key = ""
+        self._targets: list[Tensor] = []
 
     def advance(self, examples: int, tokens: int) -> None:
         """Count a batch that is done.
@@ -48,28 +62,68 @@ class Runtime:
         if self.stop.is_set():
             raise Stopped("the stage was stopped")
 
-    def extractor(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, kind: FeatureKind) -> Extractor:
-        """Return the extractor of a kind of features for a checkpoint, loading what is not loaded."""
-        key = (model.model_dump_json(), checkpoint.fingerprint, settings.model_dump_json(), kind)
+    def extractor(
+        self,
+        model: ModelRef,
+        checkpoint: CheckpointRef,
+        settings: FeatureSettings,
+        kind: FeatureKind,
+        *,
+        project: bool = True,
+        targets: TargetGroup | None = None,
+    ) -> Extractor:
+        """Return the extractor of a kind of features for a checkpoint, loading what is not loaded.
+
+        Args:
+            model: The base model.
+            checkpoint: Whose adapter is put into it.
+            settings: Of the features.
+            kind: Of features.
+            project: Whether gradients are projected.
+            targets: Whose gradients they are multiplied with.
+        """
+        key = (model.model_dump_json(), checkpoint.fingerprint, settings.model_dump_json(), kind, str(project), targets.key if targets else None)
         if key != self._extractor_key or self._extractor is None:
-            self._extractor = self._make(model, checkpoint, settings, kind)
+            self._extractor = self._make(model, checkpoint, settings, kind, project, targets)
             self._extractor_key = key
         return self._extractor
 
-    def _make(self, model: ModelRef, checkpoint: CheckpointRef, settings: FeatureSettings, kind: FeatureKind) -> Extractor:
+    def _make(
+        self,
+        model: ModelRef,
+        checkpoint: CheckpointRef,
+        settings: FeatureSettings,
+        kind: FeatureKind,
+        project: bool,
+        targets: TargetGroup | None,
+    ) -> Extractor:
         lora_model = self._load(model)
         if kind == "rds" or kind == "rds+":
             return RepresentationExtractor(lora_model, kind)
+        self._extractor = None  # its moments take room
         state = read_checkpoint(checkpoint.folder)
         set_adapter(checkpoint.folder, lora_model, state.adapter)
         seed = projection_seed(settings, checkpoint.fingerprint)
-        projection = make_projection(settings.projection.kind, settings.projection.dim, seed, lora_model.device)
-        return GradientExtractor(lora_model, gradient=kind, fidelity=settings.fidelity, adam=state.adam, projection=projection)
+        device = lora_model.device
+        projection = make_projection(settings.projection.kind, settings.projection.dim, seed, device) if project else None
+        rows = self._target_rows(lora_model, f"{self._model_key} {checkpoint.fingerprint}", targets) if targets else ()
+        return GradientExtractor(
+            lora_model, gradient=kind, fidelity=settings.fidelity, adam=state.adam, projection=projection, targets=rows
+        )
+
+    def _target_rows(self, model: PeftModel, place: str, targets: TargetGroup) -> list[Tensor]:
+        key = f"{place} {targets.key}"
+        if key != self._targets_key:
+            self._targets_key, self._targets = "", []  # free the old ones first
+            self._targets = targets.gradients(PerExampleGradients(model))
+            self._targets_key = key
+        return self._targets
 
     def _load(self, model: ModelRef) -> PeftModel:
         key = model.model_dump_json()
         if key != self._model_key or self._model is None:
             self._model = self._extractor = None  # free the old one first
+            self._targets_key, self._targets = "", []
             base = load_base_model(Path(model.folder), getattr(torch, model.dtype), torch.device(model.device))
             self._model, self._model_key = add_lora(base, model.lora).eval(), key
         return self._model

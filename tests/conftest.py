@@ -19,7 +19,17 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.methods import needs_warmup, sides_of
-from less_core.refs import CheckpointsRef, FeatureShardRef, InfluenceRef, ModelRef, PreparedRef, SelectionRef
+from less_core.refs import (
+    CheckpointsRef,
+    ExactRef,
+    ExamplesRef,
+    FeatureShardRef,
+    FeaturesRef,
+    InfluenceRef,
+    ModelRef,
+    PreparedRef,
+    SelectionRef,
+)
 from less_core.report.changes import ChangeSummary
 from less_core.settings_file import parse_settings
 from less_core.storage.files import write_json
@@ -29,6 +39,7 @@ from tasks.baselines import score_by_loss, score_by_text
 from tasks.changes import compare_with_last
 from tasks.check import look_at_inputs, open_version
 from tasks.encode import encode_shard
+from tasks.exact import draw_shortlist, plan_targets_exactly, score_exactly
 from tasks.features import extract_features, note_features, plan_features
 from tasks.imported import import_gradients
 from tasks.influence import score_examples
@@ -167,13 +178,25 @@ def run_stages() -> Callable[..., Result]:
             else:
                 warm = keep_checkpoints.fn(settings, kept, why) if kept else warm_up.fn(settings, version, model, pool, why)
             checkpoints = value(warm)
-        notes, shards = {}, {}
+        notes, shards, exact = {}, {}, None
+
+        def extract(side: ExamplesRef, parts: ExactRef | None) -> tuple[FeaturesRef, list[FeatureShardRef]]:
+            work = plan_features.fn(settings, model, side, checkpoints, parts)
+            made = [value(extract_features.fn(settings, model, side, w, parts)) for w in work]
+            return note_features.fn(version, side, checkpoints, made), made
+
         for name in sides_of(settings):
             side = pool if name == "pool" else target
-            work = plan_features.fn(settings, model, side, checkpoints)
-            shards[name] = [value(extract_features.fn(settings, model, side, w)) for w in work]
-            notes[name] = note_features.fn(version, side, checkpoints, shards[name])
-        if "target" in notes:
+            if name == "pool" and settings.scoring != "store":
+                exact = plan_targets_exactly.fn(settings, version, model, target, notes["target"])
+            notes[name], shards[name] = extract(side, exact if settings.scoring == "exact" else None)
+        if exact and settings.scoring == "rerank":
+            path = draw_shortlist.fn(settings, version, pool, target, checkpoints, notes["pool"], notes["target"])
+            exact = exact.model_copy(update={"shortlist": path})
+            notes["exact"], shards["exact"] = extract(pool, exact)
+        if exact:
+            influence = score_exactly.fn(settings, version, model, pool, target, checkpoints, exact, notes["target"])
+        elif "target" in notes:
             influence = score_examples.fn(settings, version, model, pool, target, checkpoints, notes["pool"], notes["target"])
         elif "pool" in notes:
             influence = score_by_loss.fn(settings, version, model, pool, target, checkpoints, notes["pool"])

@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint, fingerprint_bytes
+from less_core.model.adapter import lora_parameters
 
 disable_progress_bar()  # of loading weights: it would break the bars and logs of a run
 
@@ -177,6 +178,12 @@ def outline_model(folder: Path) -> PreTrainedModel:
 def count_parameters(folder: Path) -> int:
     """Return the number of parameters of a model, from its configuration alone."""
     return int(outline_model(folder).num_parameters())
+
+
+def count_lora_parameters(folder: Path, lora: LoraSettings) -> int:
+    """Return the number of LoRA weights of a model, from its configuration alone."""
+    model = add_lora(outline_model(folder), lora)
+    return sum(p.numel() for p in lora_parameters(model).values())
 
 
 def hidden_size(folder: Path) -> int:

@@ -40,8 +40,8 @@ class Store:
     def feature_shards(self, fingerprint: str) -> str:
         return f"{self.root}/features/{fingerprint}"
 
-    def feature_shard(self, fingerprint: str, shard: str) -> str:
-        return f"{self.feature_shards(fingerprint)}/{shard}.parquet"
+    def influence_shards(self, fingerprint: str, target: str) -> str:
+        return f"{self.root}/influence/{fingerprint}/{target}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,17 @@ class Version:
 
     def features(self, side: Side) -> str:
         return f"{self.root}/index/{side}_features.json"
+
+    @property
+    def target_parts(self) -> str:
+        return f"{self.root}/index/target_parts.json"
+
+    @property
+    def shortlist(self) -> str:
+        return f"{self.root}/index/shortlist.parquet"
+
+    def influence(self, part: int) -> str:
+        return f"{self.root}/index/influence-{part}.json"
 
     def selected_ids(self, target: str) -> str:
         return f"{self.root}/index/selected/{target}.parquet"
@@ -133,6 +144,11 @@ class Run:
 
 PUBLISHED = ("scores", "selected", "changes", "report.html", "run.json")  # names in a version that a run's own folder has too
 MERGED = "merged"  # stands for a target's name in `Version.selected`
+
+
+def shard_in(folder: str, shard: str) -> str:
+    """Return the file of a shard of features or of exact influence."""
+    return f"{folder}/{shard}.parquet"
 
 
 def trainer_folder(folder: str) -> Path:

@@ -30,8 +30,8 @@ def extractor(base_models) -> GradientExtractor:
 @pytest.mark.parametrize("batch_tokens", [1, 30, 10_000])
 def test_features_are_of_norm_one_and_the_same_for_every_batch_budget(extractor, batch_tokens: int) -> None:
     examples = encoded_examples()
-    whole = extractor.extract(examples, 64)
-    other = extractor.extract(examples[::-1], batch_tokens)
+    whole = extractor.extract(examples, 64)[0]
+    other = extractor.extract(examples[::-1], batch_tokens)[0]
     torch.testing.assert_close(whole.features, other.features.flip(0), rtol=0, atol=2e-6)
     torch.testing.assert_close(whole.features.norm(dim=1), torch.ones(len(examples)))
     assert other.example_ids == [e.example_id for e in examples[::-1]]
@@ -45,7 +45,7 @@ def test_example_without_a_label_is_flagged_and_costs_no_pass(extractor, monkeyp
     monkeypatch.setattr(
         PerExampleGradients, "run", lambda self, ids, labels, consume: seen.append(len(ids)) or run(self, ids, labels, consume)
     )
-    features = extractor.extract(examples, 1000)
+    features = extractor.extract(examples, 1000)[0]
     assert features.status == ["ok", "no_label", "ok"]
     assert not features.features[1].any()
     assert sum(seen) == 2
@@ -55,7 +55,7 @@ def test_non_finite_gradient_is_flagged_alone(extractor) -> None:
     examples = [replace(e, input_ids=[max(i, 8) for i in e.input_ids]) for e in encoded_examples(4)]
     examples[2].input_ids[3] = 7
     extractor._gradients.model.get_input_embeddings().weight.data[7] = torch.inf
-    features = extractor.extract(examples, 1000)
+    features = extractor.extract(examples, 1000)[0]
     assert features.status == ["ok", "ok", "nonfinite", "ok"]
     assert not features.features[2].any()
     assert torch.isfinite(features.features).all()
@@ -63,7 +63,7 @@ def test_non_finite_gradient_is_flagged_alone(extractor) -> None:
 
 def test_out_of_memory_halves_the_budget_and_loses_nothing(extractor, monkeypatch) -> None:
     examples = encoded_examples()
-    expected = extractor.extract(examples, 1)
+    expected = extractor.extract(examples, 1)[0]
     run, sizes, told = PerExampleGradients.run, [], []
 
     def limited(self, input_ids, labels, consume):
@@ -73,7 +73,7 @@ def test_out_of_memory_halves_the_budget_and_loses_nothing(extractor, monkeypatc
         return run(self, input_ids, labels, consume)
 
     monkeypatch.setattr(PerExampleGradients, "run", limited)
-    features = extractor.extract(examples, 160, lambda count, tokens: told.append((count, tokens)))
+    features = extractor.extract(examples, 160, lambda count, tokens: told.append((count, tokens)))[0]
     torch.testing.assert_close(features.features, expected.features, rtol=0, atol=2e-6)
     assert max(sizes) > 40 >= sizes[-1]
     assert sum(count for count, _ in told) == len(examples)

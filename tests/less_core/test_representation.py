@@ -47,7 +47,7 @@ def literal(base: PreTrainedModel, example: EncodedExample, pooling: str) -> Ten
 @pytest.mark.parametrize("name", NAMES)
 def test_representations_are_the_base_models_own_hidden_states(base_models, name: str, pooling: str) -> None:
     examples, base = encoded_examples(), base_models[name]()
-    found = RepresentationExtractor(with_adapter(name, base_models), pooling).extract(examples, 40)
+    found = RepresentationExtractor(with_adapter(name, base_models), pooling).extract(examples, 40)[0]
     expected = torch.stack([literal(base, example, pooling) for example in examples])
     assert found.features.shape == (len(examples), 32)
     torch.testing.assert_close(found.norms.double(), expected.norm(dim=1), rtol=1e-5, atol=0)
@@ -57,7 +57,7 @@ def test_representations_are_the_base_models_own_hidden_states(base_models, name
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_are_the_base_models_own(base_models, name: str) -> None:
     examples, base = encoded_examples(), base_models[name]()
-    found = RepresentationExtractor(with_adapter(name, base_models), "rds").extract(examples, 40)
+    found = RepresentationExtractor(with_adapter(name, base_models), "rds").extract(examples, 40)[0]
     for example, loss in zip(examples, found.losses.tolist(), strict=True):
         ids = torch.tensor([example.input_ids])
         with torch.no_grad():
@@ -69,9 +69,9 @@ def test_losses_are_the_base_models_own(base_models, name: str) -> None:
 def test_representations_do_not_depend_on_batches_order_or_labels(base_models, pooling: str) -> None:
     examples = encoded_examples()
     extractor = RepresentationExtractor(with_adapter("grouped-query", base_models), pooling)
-    alone = extractor.extract(examples, 1)
+    alone = extractor.extract(examples, 1)[0]
     other = [EncodedExample(e.example_id, e.input_ids, [True] * len(e.input_ids), e.truncated) for e in reversed(examples)]
-    together = extractor.extract(other, 10_000)
+    together = extractor.extract(other, 10_000)[0]
     torch.testing.assert_close(together.features.flip(0), alone.features, rtol=0, atol=1e-6)
     torch.testing.assert_close(together.norms.flip(0), alone.norms, rtol=1e-5, atol=0)
 
@@ -85,9 +85,10 @@ def test_representations_do_not_depend_on_the_padding(base_models, name: str, po
     padded = torch.stack([torch.cat([ids, torch.full((extra,), token)]) for extra, token in ((6, 0), (6, 7))])
     labels = torch.full_like(padded, IGNORE)
     labels[:, length - 2 : length] = ids[-2:]
-    rows, losses = extractor.compute(padded, labels, torch.tensor([length, length]))
-    alone, loss = extractor.compute(padded[:1, :length], labels[:1, :length], torch.tensor([length]))
+    ((rows, norms),), losses = extractor.compute(padded, labels, torch.tensor([length, length]))
+    ((alone, _),), loss = extractor.compute(padded[:1, :length], labels[:1, :length], torch.tensor([length]))
     torch.testing.assert_close(rows, alone.expand(2, -1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(norms, rows.norm(dim=1))
     torch.testing.assert_close(losses, loss.expand(2), rtol=1e-5, atol=0)
 
 
@@ -98,7 +99,7 @@ def test_a_trained_adapter_does_not_matter_and_is_there_again_afterwards(base_mo
     with torch.no_grad():
         before = trained(input_ids=ids).logits
         assert not torch.allclose(before, fresh(input_ids=ids).logits, atol=1e-2)  # the adapter does something
-        found = [RepresentationExtractor(model, "rds").extract(encoded_examples(), 40).features for model in (trained, fresh)]
+        found = [RepresentationExtractor(model, "rds").extract(encoded_examples(), 40)[0].features for model in (trained, fresh)]
         assert torch.equal(*found)
         assert torch.equal(trained(input_ids=ids).logits, before)
 
@@ -106,7 +107,7 @@ def test_a_trained_adapter_does_not_matter_and_is_there_again_afterwards(base_mo
 def test_an_example_without_a_label_is_flagged_and_has_no_representation(base_models) -> None:
     examples = encoded_examples(3)
     examples[1] = EncodedExample("none", examples[1].input_ids, [False] * len(examples[1].input_ids), truncated=True)
-    found = RepresentationExtractor(with_adapter("gpt2", base_models), "rds+").extract(examples, 40)
+    found = RepresentationExtractor(with_adapter("gpt2", base_models), "rds+").extract(examples, 40)[0]
     assert found.status == ["ok", "no_label", "ok"]
     assert not found.features[1].any()
 
@@ -114,7 +115,7 @@ def test_an_example_without_a_label_is_flagged_and_has_no_representation(base_mo
 def test_representations_of_a_model_in_bfloat16_are_float32(base_models) -> None:
     model = add_lora(base_models["llama"]().bfloat16(), LoraSettings(rank=2, alpha=4, target_modules=["q_proj"])).eval()
     ids = torch.tensor([encoded_examples(1)[0].input_ids])
-    rows, losses = RepresentationExtractor(model, "rds").compute(ids, ids, torch.tensor([ids.shape[1]]))
+    ((rows, _),), losses = RepresentationExtractor(model, "rds").compute(ids, ids, torch.tensor([ids.shape[1]]))
     assert (rows.dtype, losses.dtype) == (torch.float32, torch.float32)
 
 

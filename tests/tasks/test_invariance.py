@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from samples import conversation, write_jsonl
 
+from less_core.refs import FEATURES
 from less_core.storage.files import list_files
 from less_core.storage.layout import run_of
 
@@ -63,7 +64,9 @@ def test_a_run_that_lost_some_shards_computes_these_alone_and_ends_the_same(make
         Path(path).unlink()
     second = run_stages(settings)
     assert shards(settings) == before
-    assert sum(s.computed > 0 for s in second.pool_shards) == sum("/" in p and any(p in s.files for s in first.pool_shards) for p in lost)
+    assert sum(s.computed > 0 for s in second.pool_shards) == sum(
+        "/" in p and any(p in s.files[FEATURES] for s in first.pool_shards) for p in lost
+    )
     assert_same(first, second, tolerance=0)
 
 
@@ -84,7 +87,7 @@ def test_a_damaged_shard_is_set_aside_and_computed_again(make_settings, run_stag
     first = run_stages(settings)
     before = shards(settings)
     by_checkpoint = [
-        [f for s in first.pool_shards for f in s.files if s.checkpoint == c.fingerprint] for c in first.checkpoints.checkpoints
+        [f for s in first.pool_shards for f in s.files[FEATURES] if s.checkpoint == c.fingerprint] for c in first.checkpoints.checkpoints
     ]
     (victim, *_), (donor, *_) = by_checkpoint
     assert Path(victim).name == Path(donor).name

@@ -82,7 +82,7 @@ def projection_seed(settings: FeatureSettings, checkpoint: str) -> int:
     return derive_seed(projection.seed, checkpoint if projection.seed_per_checkpoint else "")
 
 
-def feature_address(model: ModelRef, checkpoint: str, settings: FeatureSettings, gradient: str) -> str:
+def feature_address(model: ModelRef, checkpoint: str, settings: FeatureSettings, gradient: str, storage: str) -> str:
     """Return the address of one kind of features at the checkpoint of that fingerprint. Fidelity matters to Adam's update only.
 
     Representations are of the base model, whatever the checkpoint; imported gradients are as their files are, whatever the model.
@@ -90,15 +90,15 @@ def feature_address(model: ModelRef, checkpoint: str, settings: FeatureSettings,
     projection = settings.projection
     if gradient in ("rds", "rds+"):
         of = {"version": REPRESENTATION_VERSION, "model": model.fingerprint, "encoding": model.encoding, "dtype": model.dtype}
-        return fingerprint(of | {"representation": gradient, "storage": settings.storage})
+        return fingerprint(of | {"representation": gradient, "storage": storage})
     if gradient.startswith("imported"):
-        return fingerprint({"version": FEATURES_VERSION, gradient: checkpoint, "storage": settings.storage})
+        return fingerprint({"version": FEATURES_VERSION, gradient: checkpoint, "storage": storage})
     return fingerprint(
         _gradients_of(model, checkpoint, settings, gradient)
         | {
             "projection": [PROJECTION_VERSION, projection.kind, projection.dim, projection_seed(settings, checkpoint)],
             "multiprocessors": multiprocessor_count(torch.device("cuda")) if projection.kind == "fast-jl" else 0,
-            "storage": settings.storage,
+            "storage": storage,
         }
     )
 

@@ -171,7 +171,9 @@ class FeatureSettings(Settings):
     )
     projection: ProjectionSettings = Field(ProjectionSettings(), title="Projection")
     max_length: int = Field(2048, ge=8, title="Longest example", description="In tokens; the rest is cut off and counted.")
-    storage: Literal["float16", "float32"] = Field("float16", title="Stored as")
+    storage: Literal["float16", "float32", "int8", "sign"] = Field(
+        "float16", title="Stored as", description="Of pool examples. int8: half of float16's bytes. sign: one bit a dimension."
+    )
 
 
 class ImportedSettings(Settings):

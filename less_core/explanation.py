@@ -8,6 +8,7 @@ from torch import Tensor
 
 from less_core.errors import MissingArtifactError
 from less_core.method.influence import Similarity
+from less_core.method.quantization import pack
 from less_core.scoring import Stored, TargetRows, TargetVectors, View
 from less_core.storage.features import read_feature_rows
 
@@ -22,8 +23,9 @@ def read_features(paths: Sequence[str], example_ids: Sequence[str]) -> dict[str,
     for path in paths:
         for rows in read_feature_rows(path):
             ids = rows.example_ids.to_pylist()
-            for place in (ids.index(example_id) for example_id in example_ids if example_id in ids):
-                found[ids[place]] = (rows.features[place].float(), float(rows.norms[place]), rows.status[place])
+            places = [ids.index(example_id) for example_id in example_ids if example_id in ids]
+            for place, feature in zip(places, rows.features[torch.tensor(places, dtype=torch.int64)].floats(), strict=True):
+                found[ids[place]] = (feature, float(rows.norms[place]), rows.status[place])
     for example_id in example_ids:
         if example_id not in found:
             raise MissingArtifactError(
@@ -70,8 +72,9 @@ def example_similarities(
 
 
 def _scored(stored: Stored, similarity: Similarity, view: View) -> Tensor:
-    feature, norm = view(stored[0][None], torch.tensor([stored[1]]))
-    return feature[0] * norm[0] if similarity == "dot" else feature[0]
+    packed, norm = view(pack(stored[0][None], "float32"), torch.tensor([stored[1]]))
+    feature = packed.floats()[0]
+    return feature * norm[0] if similarity == "dot" else feature
 
 
 def find_by_prefix(ids: pa.ChunkedArray, prefix: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from less_core.config import SelectSettings
 from less_core.errors import ConfigError
+from less_core.method.quantization import SCALED
 from less_core.refs import FeatureKind
 from less_core.storage.layout import Side
 
@@ -36,6 +37,11 @@ def checkpoint_numbers(settings: SelectSettings, available: int) -> list[int]:
 def sides_of(settings: SelectSettings) -> tuple[Side, ...]:
     """Return the sides whose features a method needs: those that go by words, or by nothing, need none."""
     return SIDES.get(settings.method, ())
+
+
+def storage_of(settings: SelectSettings, side: Side) -> str:
+    """Return how features of a side are stored: of the few target examples never in less than half floats."""
+    return "float16" if side == "target" and settings.features.storage in SCALED else settings.features.storage
 
 
 def kind_of(settings: SelectSettings, side: Side) -> FeatureKind:

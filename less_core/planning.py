@@ -16,12 +16,12 @@ from less_core.data.index import assemble, draw_warmup, index_pool
 from less_core.data.pools import open_pool, read_example
 from less_core.data.targets import load_target
 from less_core.inspection import inspect_model
-from less_core.methods import count_available, kind_of, needs_warmup, sides_of
+from less_core.method.quantization import row_bytes
+from less_core.methods import count_available, kind_of, needs_warmup, sides_of, storage_of
 from less_core.model.loading import count_parameters, hidden_size, load_tokenizer, matmul_rate
 from less_core.refs import ModelRef
 from less_core.sharding import read_holdings
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
-from less_core.storage.features import DTYPES
 from less_core.storage.files import exists, read_json
 from less_core.storage.layout import store_of
 
@@ -106,7 +106,7 @@ def count_checkpoints(settings: SelectSettings) -> int:
 def bytes_each(settings: SelectSettings, model: Path) -> int:
     """Return the bytes that one feature takes in the store; `model` is the folder of the base model."""
     dim = settings.features.projection.dim if needs_warmup(settings) else hidden_size(model)
-    return dim * DTYPES[settings.features.storage][0].itemsize
+    return row_bytes(settings.features.storage, dim)
 
 
 def count_reused(settings: SelectSettings, model: ModelRef, checkpoints: list[str], pool: pa.Array, target: pa.Array) -> int:
@@ -114,7 +114,7 @@ def count_reused(settings: SelectSettings, model: ModelRef, checkpoints: list[st
     reused = 0
     for fingerprint in checkpoints:
         for side in sides_of(settings):
-            address = feature_address(model, fingerprint, settings.features, kind_of(settings, side))
+            address = feature_address(model, fingerprint, settings.features, kind_of(settings, side), storage_of(settings, side))
             held = read_holdings(store_of(settings).feature_shards(address), mend=False)["example_id"].combine_chunks()
             reused += pc.sum(pc.is_in(pool if side == "pool" else target, value_set=held)).as_py() or 0
     return reused

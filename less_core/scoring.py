@@ -13,6 +13,7 @@ from less_core.errors import MissingArtifactError, NonFiniteGradientError
 from less_core.extraction import OK
 from less_core.method.adam import Fidelity
 from less_core.method.influence import Similarity, add_influence, subtask_vectors
+from less_core.method.quantization import Packed, pack
 from less_core.storage.features import read_feature_rows
 
 
@@ -53,7 +54,7 @@ class TargetVectors:
 
 
 Stored = tuple[Tensor, float, str]  # a target example's feature [dim], norm and status
-View = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # features and norms as they are stored -> as they are scored
+View = Callable[[Packed, Tensor], tuple[Packed, Tensor]]  # features and norms as they are stored -> as they are scored
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class ShardScores:
     status: list[str]  # the first that is not ok over the checkpoints, else ok
 
 
-def as_stored(features: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+def as_stored(features: Packed, norms: Tensor) -> tuple[Packed, Tensor]:
     """Score features as they are."""
     return features, norms
 
@@ -121,8 +122,9 @@ def target_vectors(
     subtask_of = torch.tensor([subtask for _, subtask in rows])
     vectors = []
     for at in features:
-        stored = torch.stack([at[e][0] for e, _ in rows]), torch.tensor([at[e][1] for e, _ in rows])
-        vectors.append(subtask_vectors(*view(*stored), subtask_of, len(usable.by_subtask), fidelity, similarity))
+        stored = pack(torch.stack([at[e][0] for e, _ in rows]), "float32")
+        seen, norms = view(stored, torch.tensor([at[e][1] for e, _ in rows]))
+        vectors.append(subtask_vectors(seen.floats(), norms, subtask_of, len(usable.by_subtask), fidelity, similarity))
     return TargetVectors(usable.scored, vectors)
 
 

@@ -12,7 +12,7 @@ from less_core.data.encoding import EncodedExample
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.extraction import OK, Features
 from less_core.fingerprint import fingerprint_ids
-from less_core.methods import kind_of
+from less_core.methods import kind_of, storage_of
 from less_core.refs import (
     FEATURES,
     CheckpointRef,
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 def address_of(settings: SelectSettings, model: ModelRef, checkpoint: CheckpointRef, side: Side) -> str:
     """Return the address of a side's features at a checkpoint."""
     kind = f"imported {side}" if settings.imported.pool else kind_of(settings, side)
-    return feature_address(model, checkpoint.fingerprint, settings.features, kind)
+    return feature_address(model, checkpoint.fingerprint, settings.features, kind, storage_of(settings, side))
 
 
 @stage_task("plan {examples.side} features")
@@ -153,7 +153,7 @@ def extract_features(
         features = _compute(settings, model, examples, work, encoded, exact, {kind.part for kind in todo})
         for kind in todo:
             rows = features[kind.part].of(held[kind.part][1].to_pylist())
-            dtype = settings.features.storage if kind.part == FEATURES else "float32"
+            dtype = storage_of(settings, work.side) if kind.part == FEATURES else "float32"
             write_feature_shard(paths[kind.part], rows, fingerprint=kind.fingerprint, dtype=dtype)
     of_any = features[todo[0].part]
     seconds, tokens = time.monotonic() - started, sum(of_any.num_tokens)

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 
 import torch
+from torch import Tensor
 
 from less_core.config import SelectSettings
 from less_core.method.adam import Fidelity
 from less_core.method.narrowing import narrow
+from less_core.method.quantization import Packed, pack
 from less_core.refs import CheckpointsRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
 from less_core.scoring import ShardScores, Stored, TargetRows, TargetVectors, View, as_stored, score_shard, target_vectors
 from less_core.storage.examples import iterate_run_index
@@ -59,8 +60,9 @@ def read_stored(manifest: Manifest) -> list[dict[str, Stored]]:
         for files in manifest.files[checkpoint.fingerprint]:
             for path in files:
                 for group in read_feature_rows(path):
+                    features = group.features.floats()
                     for i, example_id in enumerate(group.example_ids.to_pylist()):
-                        found[example_id] = (group.features[i].float(), float(group.norms[i]), group.status[i])
+                        found[example_id] = (features[i], float(group.norms[i]), group.status[i])
         at.append(found)
     return at
 
@@ -70,7 +72,13 @@ def view_of(settings: SelectSettings) -> View:
     dim = settings.influence.dim
     if dim in (0, settings.features.projection.dim):
         return as_stored
-    return partial(narrow, kind=settings.features.projection.kind, dim=dim)
+    kind = settings.features.projection.kind
+
+    def narrowed(features: Packed, norms: Tensor) -> tuple[Packed, Tensor]:
+        few, lengths = narrow(features.floats(), norms, kind, dim)
+        return pack(few, "float32"), lengths
+
+    return narrowed
 
 
 def score_of_shards(

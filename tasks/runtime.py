@@ -42,7 +42,7 @@ class Runtime:
         self.stop = Event()  # set when work in other threads is to end at its next batch
         self._model_key = ""
         self._model: PeftModel | None = None
-        self._extractor_key: tuple[str | None, ...] = ()
+        self._extractor_key: tuple[str, ...] = ()
         self._extractor: Extractor | None = None
         self._targets_key = ""
         self._targets: list[Tensor] = []
@@ -82,7 +82,14 @@ class Runtime:
             project: Whether gradients are projected.
             targets: Whose gradients they are multiplied with.
         """
-        key = (model.model_dump_json(), checkpoint.fingerprint, settings.model_dump_json(), kind, str(project), targets.key if targets else None)
+        key = (
+            model.model_dump_json(),
+            checkpoint.fingerprint,
+            settings.model_dump_json(),
+            kind,
+            str(project),
+            targets.key if targets else None,
+        )
         if key != self._extractor_key or self._extractor is None:
             self._extractor = self._make(model, checkpoint, settings, kind, project, targets)
             self._extractor_key = key

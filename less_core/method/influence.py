@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from less_core.method.adam import Fidelity
+from less_core.method.quantization import Packed
 
 Similarity = Literal["cosine", "dot"]
 
@@ -39,21 +40,23 @@ def subtask_vectors(
     return torch.nn.functional.normalize(mean, dim=1) if fidelity == "paper" and similarity == "cosine" else mean
 
 
-def add_influence(scores: Tensor, features: Tensor, vectors: Tensor, weight: float, norms: Tensor | None = None) -> None:
+def add_influence(scores: Tensor, features: Packed, vectors: Tensor, weight: float, norms: Tensor | None = None) -> None:
     """Add one checkpoint's share, ``weight * features @ vectors.T``, into float32 [examples, subtasks].
 
     With `norms` [examples], what the features were divided by, each row is multiplied by its own: the dot product.
 
     Features are widened to float32 a piece at a time in one buffer that stays in cache: a fresh float32 copy of them all would
-    cost more than the product.
+    cost more than the product. Scales are put on the few products, not on the many coordinates.
     """
-    buffer = torch.empty(min(PIECE, len(features)), features.shape[1])
-    scales = norms.split(PIECE) if norms is not None else repeat(None)
-    for rows, out, scale in zip(features.split(PIECE), scores.split(PIECE), scales, strict=False):
-        wide = buffer[: len(rows)].copy_(rows)
-        if scale is not None:
-            wide.mul_(scale[:, None])
-        out.addmm_(wide, vectors.T, alpha=weight)
+    buffer = torch.empty(min(PIECE, len(features)), features.dim)
+    factors = norms.split(PIECE) if norms is not None else repeat(None)
+    for rows, out, factor in zip(features.pieces(PIECE), scores.split(PIECE), factors, strict=False):
+        wide = rows.widen(buffer[: len(rows)])
+        scale = rows.scales if factor is None else factor if rows.scales is None else factor * rows.scales
+        if scale is None:
+            out.addmm_(wide, vectors.T, alpha=weight)
+        else:
+            out.add_((wide @ vectors.T).mul_(scale[:, None]), alpha=weight)
 
 
 def checkpoint_weights(learning_rates: list[float], *, uniform: bool = False) -> list[float]:

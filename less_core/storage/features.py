@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,39 +13,42 @@ from torch import Tensor
 
 from less_core.errors import CorruptArtifactError
 from less_core.extraction import Features
+from less_core.method.quantization import SCALED, Packed, pack
 from less_core.storage.parquet import parquet_reader, parquet_writer, read_columns
 
 # Arrow's memory is read only, and so are the tensors made of it: nobody writes into a feature that was read.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 VERSION = 1  # of the file's form
-DTYPES: dict[str, tuple[np.dtype, torch.dtype]] = {
-    "float16": (np.dtype("<f2"), torch.float16),
-    "float32": (np.dtype("<f4"), torch.float32),
-}
+DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4"), "int8": np.dtype("i1"), "sign": np.dtype("u1")}
 ROW_GROUP = 1024  # examples read into memory at a time
 
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Some rows of a shard. `features` [examples, dim] has the stored dtype and shares memory with the file's pages."""
+    """Some rows of a shard. `features` are as they are stored and share memory with the file's pages."""
 
     example_ids: pa.ChunkedArray
-    features: Tensor
+    features: Packed
     norms: Tensor
     losses: Tensor
     status: list[str]
 
 
 def write_feature_shard(path: str, features: Features, *, fingerprint: str, dtype: str) -> None:
-    """Write features to a shard, as little-endian rows of bytes; dtype, dim and fingerprint stand in the schema's metadata."""
+    """Write features to a shard, as little-endian rows of bytes; dtype, dim and fingerprint stand in the schema's metadata.
+
+    Of integers and signs, each row's scale is a column of its own.
+    """
     count, dim = features.features.shape
-    rows = features.features.numpy().astype(DTYPES[dtype][0])
-    width = dim * rows.dtype.itemsize
+    packed = pack(features.features, dtype)
+    rows = packed.values.numpy().astype(DTYPES[dtype], copy=False)
+    width = rows.shape[1] * rows.dtype.itemsize
     metadata = {"version": VERSION, "dtype": dtype, "dim": dim, "fingerprint": fingerprint}
     columns = {
         "example_id": pa.array(features.example_ids, pa.string()),
         "features": pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), count, [None, pa.py_buffer(rows.tobytes())]),
+        **({"scale": pa.array(packed.scales.numpy(), pa.float32())} if packed.scales is not None else {}),
         "norm": pa.array(features.norms.numpy(), pa.float32()),
         "loss": pa.array(features.losses.numpy(), pa.float32()),
         "num_tokens": pa.array(features.num_tokens, pa.int32()),
@@ -66,12 +70,14 @@ def read_feature_rows(path: str) -> Iterator[FeatureRows]:
         MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
     """
     with parquet_reader(path) as file:
-        dtype, dim = _form(path, file.schema_arrow)
+        dtype = _form(path, file.schema_arrow)
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["example_id", "features", "norm", "loss", "status"])
+            scale = ["scale"] if dtype in SCALED else []
+            table = file.read_row_group(group, columns=["example_id", "features", *scale, "norm", "loss", "status"])
+            scales = torch.from_numpy(table["scale"].to_numpy().copy()) if scale else None
             yield FeatureRows(
                 example_ids=table["example_id"],
-                features=_tensor(table["features"], dtype, dim),
+                features=Packed(dtype, _tensor(table["features"], dtype), scales),
                 norms=torch.from_numpy(table["norm"].to_numpy().copy()),
                 losses=torch.from_numpy(table["loss"].to_numpy().copy()),
                 status=table["status"].to_pylist(),
@@ -96,24 +102,27 @@ def verify_feature_shard(path: str, fingerprint: str) -> pa.ChunkedArray:
     return read_columns(path, ["example_id"])["example_id"]
 
 
-def _form(path: str, schema: pa.Schema) -> tuple[str, int]:
+def _form(path: str, schema: pa.Schema) -> str:
+    """Return the dtype that the features are stored in."""
     try:
         metadata = json.loads(schema.metadata[b"less"])
-        dtype, dim = metadata["dtype"], metadata["dim"]
-        if metadata["version"] != VERSION or schema.field("features").type != pa.binary(dim * DTYPES[dtype][0].itemsize):
+        dtype: str = metadata["dtype"]
+        width = metadata["dim"] // 8 if dtype == "sign" else metadata["dim"] * DTYPES[dtype].itemsize
+        scaled = "scale" in schema.names
+        if metadata["version"] != VERSION or schema.field("features").type != pa.binary(width) or scaled != (dtype in SCALED):
             raise ValueError(f"version {metadata['version']}, features of {schema.field('features').type}")
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptArtifactError(
             path, "a shard of features", f"{error!r}"[:200], "Run again: the file is set aside and made anew."
         ) from None
-    return dtype, dim
+    return dtype
 
 
-def _tensor(column: pa.ChunkedArray, dtype: str, dim: int) -> Tensor:
+def _tensor(column: pa.ChunkedArray, dtype: str) -> Tensor:
     pieces = []
     for chunk in column.chunks:
-        values = np.frombuffer(
-            chunk.buffers()[1], dtype=DTYPES[dtype][0], count=len(chunk) * dim, offset=chunk.offset * chunk.type.byte_width
-        )
-        pieces.append(torch.from_numpy(values).view(len(chunk), dim))
+        width = chunk.type.byte_width
+        count = len(chunk) * width // DTYPES[dtype].itemsize
+        values = np.frombuffer(chunk.buffers()[1], dtype=DTYPES[dtype], count=count, offset=chunk.offset * width)
+        pieces.append(torch.from_numpy(values).view(len(chunk), width // DTYPES[dtype].itemsize))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

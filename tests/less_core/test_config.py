@@ -111,7 +111,7 @@ BAD: list[tuple[str, Any]] = [
     ("features.projection.dim", 100),
     ("features.projection.dim", 2**20 + 64),
     ("features.max_length", 7),
-    ("features.storage", "int8"),
+    ("features.storage", "int4"),
     ("selection.amount", 0),
     ("selection.amount", float("nan")),
     ("selection.amount", float("inf")),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from less_core.errors import MissingArtifactError, NonFiniteGradientError
 from less_core.extraction import Features
+from less_core.method.quantization import Packed, pack
 from less_core.scoring import TargetRows, View, as_stored, score_shard, target_vectors
 from less_core.storage.features import write_feature_shard
 
@@ -31,9 +32,9 @@ def test_scores_count_an_example_once_that_two_files_hold_and_take_any_order(tmp
     torch.testing.assert_close(scored.scores, 0.75 * rows[:5] @ rows[:2].T + 0.25 * rows[:5] @ rows[2:4].T)
 
 
-def turned_and_halved(features: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+def turned_and_halved(features: Packed, norms: Tensor) -> tuple[Packed, Tensor]:
     """A view: the first two dimensions in the other order, and norms to tell it by."""
-    return features.float()[:, [1, 0]], norms / 2
+    return pack(features.floats()[:, [1, 0]], "float32"), norms / 2
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])

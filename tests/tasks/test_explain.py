@@ -22,7 +22,7 @@ def features_at(version, side: str, checkpoint: str) -> dict[str, torch.Tensor]:
     for shard in read_manifest(version.features(side)).files[checkpoint]:
         for path in shard:
             for rows in read_feature_rows(path):
-                found |= dict(zip(rows.example_ids.to_pylist(), rows.features.float(), strict=True))
+                found |= dict(zip(rows.example_ids.to_pylist(), rows.features.floats(), strict=True))
     return found
 
 

@@ -417,7 +417,7 @@ def stored(result, side: str, view: Callable[[Tensor, Tensor], tuple[Tensor, Ten
         at: Vectors = {}
         for path in [path for files in manifest[checkpoint.fingerprint] for path in files]:
             for group in read_feature_rows(path):
-                features, norms = view(group.features, group.norms)
+                features, norms = view(group.features.floats(), group.norms)
                 at |= {e: (features[i].double(), float(norms[i])) for i, e in enumerate(group.example_ids.to_pylist())}
         found.append(at)
     return found

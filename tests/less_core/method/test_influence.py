@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from less_core.method.influence import PIECE, add_influence, best_subtask, checkpoint_weights, subtask_vectors
+from less_core.method.quantization import pack
 
+STORAGES = ("float32", "float16", "int8", "sign")
 FIDELITIES = ("less-code", "paper")
 SUBTASK_OF = torch.tensor([0, 1, 0, 2, 1, 0])
 
 
-def features(count: int, dim: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
+def features(count: int, dim: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Normalised rows and what they were divided by, of sizes that differ by orders of magnitude."""
     raw = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     raw = raw * 10.0 ** torch.linspace(-2, 2, count, dtype=torch.float64)[:, None]
@@ -26,7 +28,7 @@ def dot(a: list[float], b: list[float]) -> float:
 
 def scores(fidelity: str, train: Tensor, target: Tensor, norms: Tensor) -> Tensor:
     out = torch.zeros(len(train), 3)
-    add_influence(out, train, subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity), 1.0)
+    add_influence(out, pack(train, "float32"), subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity), 1.0)
     return out
 
 
@@ -47,7 +49,7 @@ def test_influence_of_the_paper_is_the_cosine_with_the_mean_gradient_of_a_subtas
     for row, f in enumerate(train.tolist()):
         for subtask in range(3):
             places = [i for i, of in enumerate(SUBTASK_OF.tolist()) if of == subtask]
-            mean = [sum(float(norms[i] * target[i, d]) for i in places) / len(places) for d in range(5)]
+            mean = [sum(float(norms[i] * target[i, d]) for i in places) / len(places) for d in range(train.shape[1])]
             assert float(ours[row, subtask]) == pytest.approx(dot(f, mean) / math.sqrt(dot(mean, mean)), abs=1e-5)
 
 
@@ -62,7 +64,7 @@ def test_dot_product_is_that_of_the_gradients_themselves_meaned_within_a_subtask
     train, train_norms = features(4, seed=1)
     target, norms = features(6)
     ours = torch.zeros(4, 3)
-    add_influence(ours, train, subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity, "dot"), 0.25, train_norms)
+    add_influence(ours, pack(train, "float32"), subtask_vectors(target, norms, SUBTASK_OF, 3, fidelity, "dot"), 0.25, train_norms)
     for row in range(4):
         whole = [float(train_norms[row]) * x for x in train[row].tolist()]
         for subtask in range(3):
@@ -74,11 +76,21 @@ def test_dot_product_is_that_of_the_gradients_themselves_meaned_within_a_subtask
 def test_dot_product_scales_every_row_by_its_own_norm_across_pieces() -> None:
     train, norms = features(2 * PIECE + 3, seed=1)
     vectors, _ = features(3, seed=2)
-    for stored in (train, train.half()):
-        before, out = stored.clone(), torch.ones(len(train), 3)
+    for storage in STORAGES:
+        stored, out = pack(train, storage), torch.ones(len(train), 3)
+        before = stored.values.clone()
         add_influence(out, stored, vectors, 0.5, norms)
-        torch.testing.assert_close(out, 1 + 0.5 * (stored.float() * norms[:, None]) @ vectors.T)
-        assert torch.equal(stored, before)
+        torch.testing.assert_close(out, 1 + 0.5 * (stored.floats() * norms[:, None]) @ vectors.T)
+        assert torch.equal(stored.values, before)
+
+
+@pytest.mark.parametrize("storage", ["int8", "sign"])
+def test_cosines_scale_every_packed_row_by_its_own_scale_across_pieces(storage: str) -> None:
+    train, _ = features(2 * PIECE + 3, seed=1)
+    vectors, _ = features(3, seed=2)
+    stored, out = pack(train, storage), torch.ones(len(train), 3)
+    add_influence(out, stored, vectors, 0.5)
+    torch.testing.assert_close(out, 1 + 0.5 * stored.floats() @ vectors.T)
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
@@ -95,8 +107,8 @@ def test_influence_adds_checkpoints_by_weight_to_what_is_there() -> None:
     train, _ = features(4, seed=1)
     vectors, _ = features(3, seed=2)
     out = torch.ones(4, 3)
-    add_influence(out, train.half(), vectors, 0.25)
-    add_influence(out, train.half(), vectors, 0.75)
+    add_influence(out, pack(train, "float16"), vectors, 0.25)
+    add_influence(out, pack(train, "float16"), vectors, 0.75)
     torch.testing.assert_close(out, 1 + train.half().float() @ vectors.T)
 
 

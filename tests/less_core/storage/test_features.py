@@ -5,16 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.extraction import Features
+from less_core.method.quantization import pack
 from less_core.sharding import read_holdings
 from less_core.storage import features as module
 from less_core.storage.features import read_feature_rows, verify_feature_shard, write_feature_shard
 from less_core.storage.files import list_files
+from less_core.storage.parquet import parquet_reader
 
 COUNT, DIM = 100, 64
 FINGERPRINT = "f" * 32
@@ -41,7 +44,7 @@ def read(path: str) -> Read:
     ids = verify_feature_shard(path, FINGERPRINT).to_pylist()
     rows = list(read_feature_rows(path))
     assert [e for r in rows for e in r.example_ids.to_pylist()] == ids
-    tensors = [torch.cat([getattr(r, name) for r in rows]) for name in ("features", "norms", "losses")]
+    tensors = [torch.cat([r.features.values for r in rows]), *(torch.cat([getattr(r, name) for r in rows]) for name in ("norms", "losses"))]
     return ids, tensors[0], tensors[1], tensors[2], [s for r in rows for s in r.status]
 
 
@@ -78,6 +81,22 @@ def test_features_are_little_endian_rows_of_bytes_with_their_form_in_the_metadat
     assert table["features"][0].as_py() == first
     assert table["num_tokens"].to_pylist() == list(range(COUNT))
     assert b'"dtype": "float16"' in table.schema.metadata[b"less"]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "sign"])
+@pytest.mark.parametrize("group", [1024, 30])
+def test_packed_features_round_trip_with_their_scales(folder: str, dtype: str, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROW_GROUP", group)
+    path, features = f"{folder}/s.parquet", some_features()
+    write_feature_shard(path, features, fingerprint=FINGERPRINT, dtype=dtype)
+    expected = pack(features.features, dtype)
+    rows = list(read_feature_rows(path))
+    assert torch.equal(torch.cat([r.features.values for r in rows]), expected.values)
+    assert torch.equal(torch.cat([r.features.scales for r in rows]), expected.scales)
+    torch.testing.assert_close(torch.cat([r.features.floats() for r in rows]), expected.floats())
+    width = DIM if dtype == "int8" else DIM // 8
+    with parquet_reader(path) as file:
+        assert file.schema_arrow.field("features").type == pa.binary(width)
 
 
 def test_features_missing_shard_says_so(folder: str) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from less_core.errors import CorruptArtifactError, DataError, MissingArtifactError
 from less_core.method.influence import add_influence, best_subtask, subtask_vectors
+from less_core.method.quantization import pack
 from less_core.storage.files import list_files, read_bytes, write_whole
 from less_core.storage.less_layout import gradients_digest, read_gradients, write_influence_scores, write_sorted, write_top
 
@@ -106,7 +107,9 @@ def test_scores_from_the_files_are_those_of_the_scripts(folder: str) -> None:
     unit = [torch.nn.functional.normalize(read_gradients(f"{folder}/{name}").float(), dim=1) for name in ("train", "target")]
     scores = torch.zeros(len(train), subtasks)
     subtask_of = torch.arange(subtasks).repeat_interleave(shots)
-    add_influence(scores, unit[0], subtask_vectors(unit[1], torch.ones(len(target)), subtask_of, subtasks, "less-code"), 1.0)
+    add_influence(
+        scores, pack(unit[0], "float32"), subtask_vectors(unit[1], torch.ones(len(target)), subtask_of, subtasks, "less-code"), 1.0
+    )
     torch.testing.assert_close(best_subtask(scores)[0], expected, atol=1e-3, rtol=0)  # the scripts normalise in float16
 
 

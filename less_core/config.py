@@ -209,10 +209,10 @@ class InfluenceSettings(Settings):
     """How scores are made from features."""
 
     scoring: Scoring = Field(
-        "store",
+        "exact",
         title="Scoring",
-        description="store: from the feature shards. exact: inner products of whole gradients, without projection noise, for the targets "
-        "that are known now. rerank: exact for a shortlist that the shards give.",
+        description="exact: inner products of whole gradients, without projection noise, taken in the pass that makes the features. store: "
+        "from the features alone, which costs a new target no pass. rerank: from the features, then exact for a shortlist.",
     )
     keep_features: bool = Field(
         True, title="Keep features, too", description="With exact: also write feature shards, for targets that come later."

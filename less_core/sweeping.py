@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from less_core.config import SelectSettings
+from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint
 from less_core.settings_file import apply_overrides, parse_settings
 
@@ -32,13 +33,21 @@ def sweep_settings(config: SelectSettings, variants: Sequence[str]) -> list[Sele
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", variant).strip("-")
         data["name"] = f"{config.name}-{number}-{slug}"[:_LONGEST].rstrip("-.")
         found.append(parse_settings(data, where=variant))
+        if found[-1].scoring == "exact" and _but_features(found[-1]) == _but_features(config):
+            do = "Add influence.scoring=store to the settings that all have in common."
+            raise ConfigError(variant, "settings that change exact scores", "a projection or a storage, which they have not", do)
     return _sharing_features(found)
+
+
+def _but_features(settings: SelectSettings) -> dict[str, Any]:
+    """Return all that exact scores depend on."""
+    return settings.model_dump(mode="json", exclude={"name": True, "features": {"projection", "storage"}})
 
 
 def _sharing_features(settings: list[SelectSettings]) -> list[SelectSettings]:
     alike: dict[str, list[int]] = defaultdict(list)
     for place, one in enumerate(settings):
-        if one.method == "less" and not one.imported.pool:
+        if one.method == "less" and not one.imported.pool and one.scoring == "store":
             alike[fingerprint(_but_dim(one))].append(place)
     shared = list(settings)
     for places in alike.values():

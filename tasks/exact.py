@@ -99,9 +99,9 @@ def score_exactly(
     return write_scores(settings, version, model, examples, [target.scored for target in usable], shards)
 
 
-def read_parts(exact: ExactRef) -> list[TargetPart]:
+def read_parts(path: str) -> list[TargetPart]:
     """Return the parts of targets in the order of their numbers."""
-    return _PARTS.validate_python(read_json(exact.path, made_by="the features stage"))
+    return _PARTS.validate_python(read_json(path, made_by="the features stage"))
 
 
 def part_address(settings: SelectSettings, part: TargetPart) -> str:
@@ -111,7 +111,7 @@ def part_address(settings: SelectSettings, part: TargetPart) -> str:
 
 def target_group(settings: SelectSettings, model: ModelRef, exact: ExactRef, group: int) -> TargetGroup:
     """Return the parts of a group, for the runtime to take their gradients when it needs them."""
-    parts = [part for part in read_parts(exact) if part.group == group]
+    parts = [part for part in read_parts(exact.path) if part.group == group]
 
     def gradients(of: PerExampleGradients) -> list[Tensor]:
         examples = _target_examples(store_of(settings), model.encoding, exact.targets)
@@ -148,7 +148,7 @@ def _usable(settings: SelectSettings, targets: ExamplesRef, features: FeaturesRe
 def _exact_shards(
     settings: SelectSettings, version: Version, examples: ExamplesRef, checkpoints: CheckpointsRef, exact: ExactRef
 ) -> Iterator[ShardScores]:
-    parts = read_parts(exact)
+    parts = read_parts(exact.path)
     manifests = [read_manifest(version.influence(number)) for number in range(len(parts))]
     weights = [checkpoint.weight for checkpoint in checkpoints.checkpoints]
     listed = pa.array(read_selected_ids(exact.shortlist), pa.string()) if exact.shortlist else None

@@ -18,11 +18,13 @@ from less_core.report.why import Contribution, Neighbour, Why
 from less_core.scoring import Stored, TargetRows, TargetVectors
 from less_core.settings_file import parse_settings
 from less_core.storage.examples import find_rows, iterate_run_index
+from less_core.storage.files import exists
 from less_core.storage.layout import Version
 from less_core.storage.manifest import Manifest, read_manifest
 from less_core.storage.parquet import read_columns
 from less_core.storage.selections import read_selected_ids
 from tasks.agree import find_version
+from tasks.exact import read_parts
 from tasks.influence import read_stored, vectors_of_targets, view_of
 from tasks.rows import Rows
 from tasks.scores import target_rows
@@ -62,10 +64,13 @@ def explain(settings: SelectSettings, version: Version, wanted: dict[str, list[s
         version: Its scores and features.
         wanted: For each target, ids of examples.
     """
-    parts = _Parts(settings, version, sorted({example_id for ids in wanted.values() for example_id in ids}))
+    ids_of_all = pa.array(sorted({example_id for ids in wanted.values() for example_id in ids}), pa.string())
+    scores_of = {target: read_columns(version.scores(target), COLUMNS) for target in wanted}
+    scored = {e for scores in scores_of.values() for e in _scored(scores, ids_of_all)}
+    parts = _Parts(settings, version, sorted(scored))
     found: dict[str, dict[str, Why]] = {}
     for target, ids in wanted.items():
-        scores = read_columns(version.scores(target), COLUMNS)
+        scores = scores_of[target]
         values = scores["score"].to_numpy().astype(np.float64)
         ranks = selection_ranks(scores["example_id"], values)
         selected = set(read_selected_ids(version.selected_ids(target)))
@@ -88,13 +93,21 @@ def explain(settings: SelectSettings, version: Version, wanted: dict[str, list[s
     return found
 
 
+def _scored(scores: pa.Table, ids: pa.Array) -> list[str]:
+    """Return those of some examples that have a score."""
+    rows = scores.filter(pc.is_in(scores["example_id"], value_set=ids))
+    scored: list[str] = rows.filter(pc.is_finite(rows["score"]))["example_id"].to_pylist()
+    return scored
+
+
 class _Parts:
-    """The features that scores are made of; empty where the method has none of both sides."""
+    """What scores are made of: exact influence, features, or nothing that a method keeps."""
 
     def __init__(self, settings: SelectSettings, version: Version, ids: Sequence[str]) -> None:
         self._settings = settings
         self._version = version
-        self._known = "target" in sides_of(settings)
+        self._exact = _ExactParts(settings, version, ids) if settings.scoring != "store" else None
+        self._known = "target" in sides_of(settings) and exists(version.features("pool"))
         if not self._known:
             return
         targets = ExamplesRef(side="target", path=version.index("target"), encoding="", shards=0, examples=0)
@@ -106,6 +119,8 @@ class _Parts:
         self._at = _features(version, self._manifest, ids)
 
     def contributions(self, target: str, example_id: str, subtask: str) -> list[Contribution]:
+        if self._exact:
+            return self._exact.contributions(target, example_id, subtask)
         if not self._known:
             return []
         vectors = self._vectors[target]
@@ -128,6 +143,26 @@ class _Parts:
         return [
             Neighbour(number=place + 1, subtask=rows.subtasks[place], similarity=float(values[place]), text=texts[rows.example_ids[place]])
             for place in best
+        ]
+
+
+class _ExactParts:
+    """Exact influence of some examples at every checkpoint."""
+
+    def __init__(self, settings: SelectSettings, version: Version, ids: Sequence[str]) -> None:
+        self._dot = settings.influence.similarity == "dot"
+        self._manifests, self._at = [], []
+        self._places: dict[tuple[str, str], tuple[int, int]] = {}  # of a subtask: number of its part, column there
+        for number, part in enumerate(read_parts(version.target_parts)):
+            self._manifests.append(read_manifest(version.influence(number)))
+            self._at.append(_features(version, self._manifests[-1], ids))
+            self._places |= {(part.target, subtask): (number, column) for column, subtask in enumerate(part.subtasks)}
+
+    def contributions(self, target: str, example_id: str, subtask: str) -> list[Contribution]:
+        number, column = self._places[target, subtask]
+        return [
+            Contribution(checkpoint=c.name, weight=c.weight, similarity=float(products[column]) * (norm if self._dot else 1.0))
+            for c, (products, norm, _) in zip(self._manifests[number].checkpoints, self._at[number][example_id], strict=True)
         ]
 
 

@@ -86,7 +86,7 @@ def _kinds(settings: SelectSettings, model: ModelRef, checkpoint: CheckpointRef,
         address = address_of(settings, model, checkpoint, side)
         folder = store.feature_shards(address)
         passes[0].append(Holding(part=FEATURES, folder=folder, fingerprint=address, files=[], missing=0))
-    for number, part in enumerate(read_parts(exact) if exact else ()):
+    for number, part in enumerate(read_parts(exact.path) if exact else ()):
         address = influence_address(model, checkpoint.fingerprint, settings.features, kind_of(settings, side))
         target = part_address(settings, part)
         folder = store.influence_shards(address, target)

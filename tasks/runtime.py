@@ -88,7 +88,7 @@ class Runtime:
             settings.model_dump_json(),
             kind,
             str(project),
-            targets.key if targets else None,
+            targets.key if targets else "",
         )
         if key != self._extractor_key or self._extractor is None:
             self._extractor = self._make(model, checkpoint, settings, kind, project, targets)

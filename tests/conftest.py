@@ -124,7 +124,8 @@ def make_settings(tmp_path: Path, tiny_model: Path) -> Callable[..., SelectSetti
             "selection": {"by": "count", "amount": 5},
             "execution": {"shard_size": 16, "batch_tokens": 256, "device": "cpu"},
         }
-        return parse_settings(data | sections, where="test")
+        # Most tests are of features; those of exact influence say so.
+        return parse_settings(data | sections | {"influence": {"scoring": "store"} | sections.get("influence", {})}, where="test")
 
     return make
 

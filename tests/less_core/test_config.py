@@ -59,7 +59,7 @@ def test_defaults_of_this_project_are_those_of_its_design() -> None:
     settings = parse_settings(MINIMAL, "test")
     projection = settings.features.projection
     assert (projection.kind, projection.seed, projection.seed_per_checkpoint, settings.features.storage) == ("sketch", 0, True, "float16")
-    assert (settings.store, settings.runs, settings.model.template, settings.influence.scoring) == ("store", "runs", "auto", "store")
+    assert (settings.store, settings.runs, settings.model.template, settings.influence.scoring) == ("store", "runs", "auto", "exact")
     assert (settings.method, settings.rule, settings.seed, settings.warmup.kind, settings.pools[0].quota) == ("less", "top", 0, "train", 1)
     influence, selection = settings.influence, settings.selection
     assert (influence.checkpoints, influence.weights, influence.similarity, influence.dim) == ([], "learning_rate", "cosine", 0)
@@ -168,8 +168,14 @@ def test_unknown_key_or_value_out_of_bounds_is_a_config_error_that_names_it(path
         ({"influence": {"checkpoints": [0]}}, "`checkpoints` that differ, counted from 1, got \\[0\\]"),
         ({"influence": {"checkpoints": [-1]}}, "counted from 1, got \\[-1\\]"),
         ({"influence": {"checkpoints": [2, 1, 2]}}, "`checkpoints` that differ, counted from 1, got \\[2, 1, 2\\]"),
-        ({"influence": {"dim": 3000}}, "an `influence.dim` that divides features.projection.dim = 8192, got 3000"),
-        ({"influence": {"dim": 16384}}, "an `influence.dim` that divides features.projection.dim = 8192, got 16384"),
+        ({"influence": {"scoring": "store", "dim": 3000}}, "an `influence.dim` that divides features.projection.dim = 8192, got 3000"),
+        ({"influence": {"scoring": "store", "dim": 16384}}, "an `influence.dim` that divides features.projection.dim = 8192, got 16384"),
+        ({"influence": {"dim": 1024}}, "`influence.dim` of 0 with `scoring: exact`"),
+        ({"influence": {"scoring": "rerank", "shortlist": 0.04}}, "an `influence.shortlist` of at least the budget of 0.05, got 0.04"),
+        (
+            {"influence": {"scoring": "rerank"}, "selection": {"rule": "round_robin_subtasks"}},
+            "`selection.rule: top` with `scoring: rerank`",
+        ),
         ({"influence": {"dim": 1024}, "method": "rds"}, "`influence.dim` of 0"),
         ({"influence": {"dim": 1024}, "imported": IMPORTED}, "`influence.dim` of 0"),
         ({"selection": {"min_tokens": 9, "max_tokens": 8}}, "`min_tokens` of at most `max_tokens`, got 9 and 8"),
@@ -191,8 +197,11 @@ def test_budget_in_each_unit_is_taken(by: str, amount: float) -> None:
         {"targets": [{"name": "t", "builtin": "gsm8k", "data_dir": "a", "skip": 2, "take": 8}]},
         {"targets": [{"name": "t", "builtin": "bbh", "hub": "owner/data"}]},
         {"imported": IMPORTED},
-        {"influence": {"checkpoints": [4, 2], "dim": 8192}},
-        {"influence": {"dim": 64}},
+        {"influence": {"scoring": "store", "checkpoints": [4, 2], "dim": 8192}},
+        {"influence": {"scoring": "store", "dim": 64}},
+        {"influence": {"scoring": "rerank", "shortlist": 0.05}},
+        {"influence": {"scoring": "rerank"}, "method": "rds+"},
+        {"influence": {"scoring": "exact"}, "imported": IMPORTED},
         {"selection": {"min_tokens": 9}},
         {"selection": {"min_tokens": 9, "max_tokens": 9, "near_duplicates": 0.99}},
         {"pools": [{"name": "p", "path": "a", "quota": 0.001}]},

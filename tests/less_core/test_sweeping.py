@@ -13,6 +13,7 @@ BASE: dict[str, Any] = {
     "model": {"path": "m"},
     "pools": [{"name": "p", "path": "p.jsonl"}],
     "targets": [{"name": "t", "path": "t.jsonl"}],
+    "influence": {"scoring": "store"},
 }
 
 
@@ -53,3 +54,10 @@ def test_long_variants_still_give_names_that_hold_and_differ() -> None:
 def test_variant_that_does_not_hold_is_named() -> None:
     with pytest.raises(ConfigError, match=r"influence\.weights=heavy: expected settings that hold"):
         sweep_settings(parse_settings(BASE, "test"), ["influence.weights=heavy"])
+
+
+@pytest.mark.parametrize("variant", ["features.projection.dim=1024", "features.storage=int8", "features.projection.kind=rademacher"])
+def test_variant_that_exact_scores_do_not_depend_on_is_an_error_that_says_what_to_add(variant: str) -> None:
+    with pytest.raises(ConfigError, match=r"settings that change exact scores.*Add influence\.scoring=store"):
+        dims(variant, influence={"scoring": "exact"})
+    assert dims(f"{variant} influence.scoring=store", influence={"scoring": "exact"})

@@ -102,7 +102,7 @@ def test_groups_of_subtasks_give_the_scores_of_one_and_bfloat16_nearly(make_sett
     for name, gradients in (("bfloat16", 2), ("groups", 1)):  # two subtasks in float32 would take four times the second
         influence = {"scoring": "exact", "target_memory": gradients * coordinates * 2.1 / 1e9}
         found[name] = run_stages(make_settings(influence=influence, store=str(tmp_path / name), name=name))
-    parts = {name: read_parts(_exact(result)) for name, result in found.items()}
+    parts = {name: read_parts(result.version.target_parts) for name, result in found.items()}
     assert [[p.group for p in parts[name]] for name in ("bfloat16", "groups")] == [[0], [0, 1]]
     assert all(part.dtype == "bfloat16" for of in parts.values() for part in of)
     assert_same(found["bfloat16"], found["groups"], tolerance=1e-6)
@@ -151,9 +151,3 @@ def _adapter(result):
     from less_core.storage.checkpoints import read_checkpoint
 
     return read_checkpoint(result.checkpoints.checkpoints[0].folder).adapter
-
-
-def _exact(result):
-    from less_core.refs import ExactRef
-
-    return ExactRef(path=result.version.target_parts, parts=1, groups=1, targets="", shortlist="")

@@ -32,15 +32,18 @@ def features_at(version, side: str, checkpoint: str) -> dict[str, torch.Tensor]:
         {},
         {"influence": {"similarity": "dot"}},
         {"influence": {"dim": 64}},
+        {"influence": {"scoring": "exact"}},
+        {"influence": {"scoring": "exact", "similarity": "dot"}},
+        {"influence": {"scoring": "rerank", "shortlist": 0.5}},
         {"method": "rds"},
         {"method": "rds+"},
         {"features": {"fidelity": "paper", "projection": {"dim": 256}, "max_length": 128}},
     ],
-    ids=["less", "dot", "narrow", "rds", "rds+", "paper"],
+    ids=["less", "dot", "narrow", "exact", "exact dot", "rerank", "rds", "rds+", "paper"],
 )
 def test_contributions_of_the_checkpoints_add_up_to_the_score(make_settings, run_stages, sections) -> None:
     result = run_stages(make_settings(**sections))
-    ids = sorted(result.scores())[:6]
+    ids = sorted(e for e, score in result.scores().items() if score is not None)[:6]
     for example_id, why in explain(result.settings, result.version, {"t": ids})["t"].items():
         assert why.score == pytest.approx(result.scores()[example_id])
         assert sum(part.share for part in why.contributions) == pytest.approx(why.score, rel=1e-4, abs=1e-5)
@@ -125,3 +128,18 @@ def test_hostile_text_is_shown_and_not_acted_on(capsys) -> None:
     assert "\\u202eabc \\u001b[31m" in said
     assert "[red]t" in said
     assert "[bold]no_label" in said
+
+
+def test_exact_scores_without_features_have_contributions_and_no_neighbours(make_settings, run_stages) -> None:
+    result = run_stages(make_settings(influence={"scoring": "exact", "keep_features": False}))
+    example_id = sorted(result.scores())[0]
+    (why,) = explain(result.settings, result.version, {"t": [example_id]})["t"].values()
+    assert len(why.contributions) == 2
+    assert why.nearest == []
+
+
+def test_an_example_that_is_not_on_the_shortlist_is_explained_by_its_status(make_settings, run_stages) -> None:
+    result = run_stages(make_settings(influence={"scoring": "rerank"}))
+    left_out = next(e for e, score in result.scores().items() if score is None)
+    (why,) = explain(result.settings, result.version, {"t": [left_out]})["t"].values()
+    assert (why.status, why.score, why.contributions) == ("not_shortlisted", None, [])

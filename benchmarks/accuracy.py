@@ -31,8 +31,9 @@ from less_core.method.projection import make_projection
 from less_core.method.quantization import pack, row_bytes
 from less_core.model.adapter import lora_parameters, set_adapter
 from less_core.model.checkpoint import AdamState, Checkpoint
-from less_core.model.gradients import IGNORE, PerExampleGradients
+from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model, pick_device, pick_dtype
+from less_core.model.losses import IGNORE
 from less_core.ranks import spearman
 from less_core.storage.files import write_json
 from less_core.target_gradients import subtask_gradients

@@ -31,8 +31,9 @@ from less_core.method.projection import Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
-from less_core.model.gradients import PerExampleGradients, example_losses
+from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model, pick_device, pick_dtype
+from less_core.model.losses import example_losses
 
 PROJECTED_AT_ONCE = 16  # gradients, in the LESS scripts
 

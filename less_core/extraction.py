@@ -17,6 +17,7 @@ from less_core.method.projection import Projection
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients, Slot
+from less_core.model.losses import ahead
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,10 @@ class Extractor(ABC):
         Raises:
             OutOfMemoryError: One example alone does not fit.
         """
-        features = [torch.zeros(len(examples), width) for width in self._widths]
-        norms, losses = torch.zeros(len(self._widths), len(examples)), torch.zeros(len(examples))
+        # Kept where they are made, so that no batch is waited for.
+        features = [torch.zeros(len(examples), width, device=self._device) for width in self._widths]
+        norms = torch.zeros(len(self._widths), len(examples), device=self._device)
+        losses = torch.zeros(len(examples), device=self._device)
         status = [OK if e.num_label_tokens else NO_LABEL for e in examples]
         todo = [i for i, s in enumerate(status) if s == OK]
         while todo:
@@ -107,10 +110,12 @@ class Extractor(ABC):
                 if result is None:
                     batch_tokens = self._smaller_budget(chosen, batch_tokens)
                     break
-                kinds, losses[places] = result
+                kinds, of_batch = result
+                into = ahead(torch.tensor(places), self._device)
+                losses.index_copy_(0, into, of_batch)
                 for number, rows in enumerate(kinds):
-                    norms[number, places] = rows.norms
-                    features[number][places] = rows.values.div_(rows.norms.clamp_min(TINY)[:, None])
+                    norms[number].index_copy_(0, into, rows.norms)
+                    features[number].index_copy_(0, into, rows.values.div_(rows.norms.clamp_min(TINY)[:, None]))
                 done.update(places)
                 if progress:
                     progress(len(chosen), sum(len(e.input_ids) for e in chosen))
@@ -120,6 +125,7 @@ class Extractor(ABC):
     def _flagged(
         self, examples: Sequence[EncodedExample], features: Tensor, norms: Tensor, losses: Tensor, status: Sequence[str]
     ) -> Features:
+        features, norms, losses = features.cpu(), norms.cpu(), losses.cpu()
         finite = torch.isfinite(norms) & torch.isfinite(losses) & torch.isfinite(features).all(dim=1)
         features[~finite] = 0
         return Features(
@@ -133,12 +139,11 @@ class Extractor(ABC):
         )
 
     def _try(self, examples: Sequence[EncodedExample]) -> tuple[list[Rows], Tensor] | None:
-        """Return rows of each kind and losses [batch] on the CPU, or None where memory ran out."""
+        """Return rows of each kind and losses [batch], or None where memory ran out."""
         try:
-            batch = {name: tensor.to(self._device) for name, tensor in collate(examples).items()}
-            lengths = torch.tensor([len(e.input_ids) for e in examples], device=self._device)
-            kinds, losses = self.compute(batch["input_ids"], batch["labels"], lengths)
-            return [Rows(rows.values.cpu(), rows.norms.cpu()) for rows in kinds], losses.cpu()
+            batch = collate(examples)
+            lengths = torch.tensor([len(e.input_ids) for e in examples])
+            return self.compute(ahead(batch["input_ids"], self._device), batch["labels"], ahead(lengths, self._device))
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 return None

@@ -7,7 +7,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from less_core.extraction import Extractor, Rows
-from less_core.model.gradients import example_losses
+from less_core.model.losses import example_losses, has_plain_head
 
 Pooling = Literal["rds", "rds+"]
 
@@ -26,6 +26,7 @@ class RepresentationExtractor(Extractor):
     def __init__(self, model: PeftModel, pooling: Pooling) -> None:
         super().__init__([int(model.config.get_text_config().hidden_size)], model.device)
         self._model = model
+        has_plain_head(model)  # asked now: below, what the output layer is given first must be the batch
         self._pooling = pooling
 
     def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[list[Rows], Tensor]:

@@ -120,7 +120,7 @@ def _whole_gradients(gradients: PerExampleGradients, examples: Sequence[EncodedE
         whole[:, slot.start : slot.start + slot.size] = gradient
 
     batch = collate(examples)
-    gradients.run(batch["input_ids"].to(device), batch["labels"].to(device), consume)
+    gradients.run(batch["input_ids"].to(device), batch["labels"], consume)
     return whole
 
 

@@ -13,8 +13,8 @@ from less_core.data.targets import load_target
 from less_core.method.projection import make_projection
 from less_core.model.adapter import lora_parameters, set_adapter
 from less_core.model.checkpoint import AdamState
-from less_core.model.gradients import IGNORE
 from less_core.model.loading import add_lora, load_base_model
+from less_core.model.losses import IGNORE
 from less_core.storage.checkpoints import read_checkpoint
 from tasks.encode import _encoder
 

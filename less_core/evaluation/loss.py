@@ -7,7 +7,7 @@ from torch import nn
 
 from less_core.data.encoding import EncodedExample
 from less_core.model.batching import collate, fill_batches
-from less_core.model.gradients import example_losses
+from less_core.model.losses import example_losses
 
 
 def held_out_losses(
@@ -25,9 +25,9 @@ def held_out_losses(
     losses = [0.0] * len(usable)
     device = next(model.parameters()).device
     for batch in fill_batches([len(e.input_ids) for e in usable], batch_tokens):
-        tensors = {name: tensor.to(device) for name, tensor in collate([usable[i] for i in batch]).items()}
+        tensors = collate([usable[i] for i in batch])
         with torch.inference_mode():
-            found = example_losses(model, tensors["input_ids"], tensors["labels"])
+            found = example_losses(model, tensors["input_ids"].to(device), tensors["labels"])
         for place, loss in zip(batch, found.tolist(), strict=True):
             losses[place] = loss
         on_batch(len(batch))

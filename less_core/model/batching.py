@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from less_core.data.encoding import EncodedExample
-from less_core.model.gradients import IGNORE
+from less_core.model.losses import IGNORE
 
 
 def collate(examples: Sequence[EncodedExample]) -> dict[str, Tensor]:

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from less_core.errors import ConfigError
 from less_core.model.adapter import canonical_name
-
-IGNORE = -100  # label of a token that carries none
+from less_core.model.losses import example_losses, has_plain_head
 
 
 @dataclass(frozen=True)
@@ -56,33 +55,6 @@ def lora_slots(model: PeftModel) -> list[Slot]:
     return slots
 
 
-def example_losses(model: Any, input_ids: Tensor, labels: Tensor) -> Tensor:
-    """Return each example's mean cross-entropy over the tokens that carry a label, float32 [batch].
-
-    Logits are made at labelled positions only: the vocabulary is by far the widest layer.
-
-    Args:
-        model: A causal language model.
-        input_ids: int64 [batch, length], padded on the right with any token.
-        labels: int64 [batch, length], `IGNORE` where a token carries no label; each row has at least one after its first token.
-    """
-    predicted = labels[:, 1:] != IGNORE
-    head = model.get_output_embeddings()
-
-    def keep_labelled(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (inputs[0][:, :-1][predicted][None],)
-
-    handle = head.register_forward_pre_hook(keep_labelled)
-    try:
-        logits = model(input_ids=input_ids, use_cache=False).logits[0]
-    finally:
-        handle.remove()
-    token_losses = nn.functional.cross_entropy(logits.float(), labels[:, 1:][predicted], reduction="none")
-    counts = predicted.sum(dim=1)
-    example_of_token = torch.repeat_interleave(torch.arange(len(labels), device=labels.device), counts)
-    return torch.zeros(len(labels), device=labels.device).index_add(0, example_of_token, token_losses) / counts
-
-
 class PerExampleGradients:
     """Takes per-example gradients of one model.
 
@@ -92,6 +64,7 @@ class PerExampleGradients:
 
     def __init__(self, model: PeftModel) -> None:
         self.model = model
+        has_plain_head(model)  # asked now: no module may run twice while gradients are taken
         self.slots = lora_slots(model)
         self.size = sum(slot.size for slot in self.slots)
         self.largest = max(slot.size for slot in self.slots)

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from less_core.config import LoraSettings
 from less_core.data.encoding import EncodedExample
 from less_core.model.adapter import lora_parameters
-from less_core.model.gradients import IGNORE
 from less_core.model.loading import add_lora
+from less_core.model.losses import IGNORE
 from less_core.representation import RepresentationExtractor, pool_states
 
 NAMES = ("llama", "grouped-query", "gpt2")

@@ -19,7 +19,7 @@ from less_core.data.shapes import to_example
 from less_core.data.targets import load_target
 from less_core.errors import ConfigError, NonFiniteGradientError
 from less_core.method.narrowing import narrow
-from less_core.model.gradients import IGNORE
+from less_core.model.losses import IGNORE
 from less_core.storage.checkpoints import read_checkpoint
 from less_core.storage.examples import iterate_run_index
 from less_core.storage.features import read_feature_rows

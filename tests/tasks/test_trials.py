@@ -16,8 +16,8 @@ from less_core.data.encoding import Encoder
 from less_core.data.pools import open_rows
 from less_core.data.targets import read_target
 from less_core.errors import ConfigError, DataError
-from less_core.model.gradients import IGNORE
 from less_core.model.loading import load_trained
+from less_core.model.losses import IGNORE
 from less_core.refs import ModelRef, OutcomeRef, TrainingRef, TrialRef
 from less_core.report.changes import SelectionChange
 from less_core.settings_file import parse_as

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from less_core.data.encoding import EncodedExample
 from less_core.evaluation.loss import held_out_losses
-from less_core.model.gradients import IGNORE
+from less_core.model.losses import IGNORE
 
 Models = dict[str, Callable[[], PreTrainedModel]]
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
 from less_core.config import LoraSettings
-from less_core.model.gradients import IGNORE
 from less_core.model.loading import add_lora
+from less_core.model.losses import IGNORE
 from less_core.model.training import Recipe, train
 
 pytestmark = pytest.mark.slow

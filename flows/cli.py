@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting; may be repeated"
         )
+        if name == "plan":
+            sub.add_argument("--calibrate", action="store_true", help="load the model and time a few batches for a better estimate")
         sub.set_defaults(command=command)
     sub = commands.add_parser("reselect", help="select again where something changed; only what is new is computed")
     sub.add_argument("selection", metavar="NAME|CONFIG.yaml", help="a selection that was made before, or a configuration file")
@@ -156,7 +158,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     from flows.plan import print_plan
     from less_core.settings_file import load_settings
 
-    print_plan(load_settings(arguments.config, arguments.overrides))
+    print_plan(load_settings(arguments.config, arguments.overrides), calibrate=arguments.calibrate)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -8,9 +8,11 @@ from less_core.planning import make_plan
 from less_core.report.wording import duration, percent, size, thousands
 
 
-def print_plan(settings: SelectSettings) -> None:
+def print_plan(settings: SelectSettings, *, calibrate: bool = False) -> None:
     """Print what a run would compute, reuse and cost."""
-    plan = make_plan(settings)
+    plan = make_plan(settings, calibrate=calibrate)
+    passes = f", {plan.passes} passes: see influence.target_memory" if plan.passes > 1 else ""
+    measured = "from batches measured now" if plan.calibrated else "from a matrix product measured now, at half its speed; see --calibrate"
     table = Table(title=f"Plan of {settings.name}", show_header=False)
     for name, value in (
         ("pool examples", f"{thousands(plan.examples)} distinct, about {plan.mean_tokens:.0f} tokens each (from a sample)"),
@@ -21,13 +23,14 @@ def print_plan(settings: SelectSettings) -> None:
             if plan.warmup_known
             else f"to train: {percent(settings.warmup.fraction)} of the pool, {settings.warmup.epochs} epochs",
         ),
-        ("features", f"{thousands(plan.features)} = examples x {plan.checkpoints} checkpoints"),
+        ("features", f"{thousands(plan.features)} = examples x {plan.checkpoints} checkpoints{passes}"),
         ("  in the store", thousands(plan.reused)),
         ("  to compute", thousands(plan.missing)),
         ("tokens to compute", f"{plan.tokens:,.0f}"),
         ("floating-point operations", f"{plan.operations:.2e}"),
         ("store grows by", size(plan.store_bytes)),
-        ("time, roughly", f"{duration(plan.seconds)} (from a matrix product measured now, at half its speed)"),
+        ("memory, besides a batch", size(plan.memory_bytes)),
+        ("time, roughly", f"{duration(plan.seconds)} ({measured})"),
     ):
         table.add_row(name, value)
     Console().print(table)

@@ -26,6 +26,12 @@ class TargetRows:
     subtasks: list[str]
 
 
+def make_target_rows(name: str, example_ids: list[str], subtasks: list[str], *, each: bool) -> TargetRows:
+    """Return a target's rows; with `each`, every example is a subtask of its own, named after its subtask and its place."""
+    names = [f"{subtask} {place}" if each else subtask for place, subtask in enumerate(subtasks, 1)]
+    return TargetRows(name, example_ids, names)
+
+
 @dataclass(frozen=True)
 class ScoredTarget:
     """A target as its scores know it."""

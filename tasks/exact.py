@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,21 +11,20 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from less_core.addresses import target_address
 from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.extraction import NOT_SHORTLISTED, OK
 from less_core.method.selection import Budget, Ranking
 from less_core.model.gradients import PerExampleGradients
-from less_core.model.loading import count_lora_parameters
 from less_core.refs import CheckpointsRef, ExactRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
+from less_core.reuse import part_address, target_parts
 from less_core.scoring import ShardScores, UsableTarget, score_shard, usable_target
 from less_core.storage.examples import iterate_run_index, read_example_shard
 from less_core.storage.files import read_json, write_json
 from less_core.storage.layout import Store, Version, store_of
 from less_core.storage.manifest import read_manifest
 from less_core.storage.selections import read_selected_ids, write_selected_ids
-from less_core.target_gradients import TargetPart, divide_targets, subtask_gradients
+from less_core.target_gradients import TargetPart, subtask_gradients
 from tasks.influence import read_stored, score_of_shards, vectors_of_targets
 from tasks.runtime import RUNTIME, TargetGroup
 from tasks.scores import target_rows, write_scores
@@ -42,8 +40,7 @@ def plan_targets_exactly(
 ) -> ExactRef:
     """Divide the targets into parts whose gradients fit into memory, by what is usable of them."""
     usable = _usable(settings, targets, features)
-    coordinates = count_lora_parameters(Path(model.folder), model.lora)
-    parts = divide_targets(usable, coordinates, settings.influence.target_memory)
+    parts = target_parts(settings, model, usable)
     groups = parts[-1].group + 1
     if groups > 1:
         logger.warning(
@@ -102,11 +99,6 @@ def score_exactly(
 def read_parts(path: str) -> list[TargetPart]:
     """Return the parts of targets in the order of their numbers."""
     return _PARTS.validate_python(read_json(path, made_by="the features stage"))
-
-
-def part_address(settings: SelectSettings, part: TargetPart) -> str:
-    """Return the address of a part's gradients, whatever the checkpoint."""
-    return target_address(part.example_ids, settings.features.fidelity, settings.influence.similarity, part.dtype)
 
 
 def target_group(settings: SelectSettings, model: ModelRef, exact: ExactRef, group: int) -> TargetGroup:

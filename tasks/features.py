@@ -25,6 +25,7 @@ from less_core.refs import (
     Holding,
     ModelRef,
 )
+from less_core.reuse import part_address
 from less_core.sharding import read_holdings
 from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
 from less_core.storage.features import verify_feature_shard, write_feature_shard
@@ -33,7 +34,7 @@ from less_core.storage.layout import Side, Version, shard_in, store_of
 from less_core.storage.locks import lock
 from less_core.storage.manifest import Manifest, write_manifest
 from less_core.storage.selections import read_selected_ids
-from tasks.exact import part_address, read_parts, target_group
+from tasks.exact import read_parts, target_group
 from tasks.imported import imported_features
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task

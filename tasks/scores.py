@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from less_core.config import SelectSettings
 from less_core.extraction import NO_LABEL, NONFINITE
 from less_core.refs import ExamplesRef, InfluenceRef, ModelRef, PoolFlags, ScoresRef
-from less_core.scoring import ScoredTarget, ShardScores, TargetRows
+from less_core.scoring import ScoredTarget, ShardScores, TargetRows, make_target_rows
 from less_core.storage.examples import iterate_run_index, read_example_counts
 from less_core.storage.files import size_of
 from less_core.storage.layout import Version, store_of
@@ -28,7 +28,7 @@ def target_rows(settings: SelectSettings, targets: ExamplesRef) -> list[TargetRo
             rows[row["pool"]].append((row["index"], row["example_id"], row["source"]))
     each = settings.rule == "round_robin_examples"
     return [
-        TargetRows(name, [row[1] for row in of_it], [f"{row[2]} {place}" if each else row[2] for place, row in enumerate(of_it, 1)])
+        make_target_rows(name, [row[1] for row in of_it], [row[2] for row in of_it], each=each)
         for name, of_it in ((name, sorted(found)) for name, found in rows.items())
     ]
 

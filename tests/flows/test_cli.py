@@ -93,3 +93,22 @@ def test_plan_says_what_is_missing_before_and_after_a_run(make_settings, run_sta
     assert after.warmup_known
     assert (after.missing, after.reused, after.tokens) == (0, 110, 0)
     assert before.store_bytes == 110 * 256 * 2
+
+
+@pytest.mark.parametrize("scoring", ["exact", "rerank"])
+def test_plan_of_exact_scores_counts_passes_and_memory_and_what_the_store_has(make_settings, run_stages, scoring: str) -> None:
+    from less_core.planning import make_plan
+
+    settings = make_settings(influence={"scoring": scoring})
+    before = make_plan(settings, calibrate=True)
+    extra = 20 if scoring == "rerank" else 0  # a fifth of the pool at two checkpoints
+    assert (before.features, before.reused, before.passes) == (110 + extra, 0, 1)
+    assert before.seconds > 0
+    assert before.calibrated
+    by_features = make_plan(make_settings())
+    coordinates = (before.memory_bytes - by_features.memory_bytes) / (2 * 4)  # two subtasks in float32
+    assert coordinates == 2 * (4 * (32 + 32) + 4 * (32 + 16) + 4 * (32 + 32))  # layers x rank x widths of q_proj, v_proj, o_proj
+    run_stages(settings)
+    assert make_plan(settings).reused == 110
+    small = make_plan(make_settings(influence={"scoring": scoring, "target_memory": coordinates * 2.1 / 1e9}))
+    assert small.passes == 2

@@ -1,0 +1,104 @@
+"""What of a run's work the store has already, and what the rest will take."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from less_core.addresses import feature_address, influence_address, target_address, untrained_address, warmup_address
+from less_core.config import SelectSettings
+from less_core.data.index import draw_warmup
+from less_core.method.quantization import row_bytes
+from less_core.methods import count_available, kind_of, needs_warmup, sides_of, storage_of
+from less_core.model.loading import count_lora_parameters, hidden_size
+from less_core.refs import ModelRef
+from less_core.scoring import UsableTarget
+from less_core.sharding import read_holdings
+from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
+from less_core.storage.files import exists, read_json
+from less_core.storage.layout import store_of
+from less_core.target_gradients import TargetPart, divide_targets
+
+
+def target_parts(settings: SelectSettings, model: ModelRef, targets: list[UsableTarget]) -> list[TargetPart]:
+    """Return the parts that exact scores take targets in; none where scores are not exact."""
+    if settings.scoring == "store":
+        return []
+    return divide_targets(targets, count_lora_parameters(Path(model.folder), model.lora), settings.influence.target_memory)
+
+
+def count_checkpoints(settings: SelectSettings) -> int:
+    """Return how many checkpoints features are taken at."""
+    return len(settings.influence.checkpoints) or count_available(settings) if needs_warmup(settings) else 1
+
+
+def bytes_each(settings: SelectSettings, model: Path) -> int:
+    """Return the bytes that one feature takes in the store; `model` is the folder of the base model."""
+    if settings.scoring == "exact" and not settings.influence.keep_features:
+        return 0  # products are a few hundred bytes at most
+    dim = settings.features.projection.dim if needs_warmup(settings) else hidden_size(model)
+    return row_bytes(settings.features.storage, dim)
+
+
+def count_reused(
+    settings: SelectSettings, model: ModelRef, checkpoints: list[str], pool: pa.Array, target: pa.Array, parts: list[TargetPart]
+) -> int:
+    """Return how many features at the checkpoints of these fingerprints the store has of these examples, each pass for itself.
+
+    Of exact scores: how many examples need no pass, because all that it would make is there.
+    """
+    store = store_of(settings)
+    reused = 0
+    for fingerprint in checkpoints:
+        for side in sides_of(settings):
+            address = feature_address(model, fingerprint, settings.features, kind_of(settings, side), storage_of(settings, side))
+            made = [store.feature_shards(address)]
+            if side == "target" or settings.scoring == "store":
+                reused += _count_held(target if side == "target" else pool, made)
+                continue
+            if settings.scoring == "rerank":
+                reused += _count_held(pool, made)
+                continue  # which examples will be on the shortlist is not known
+            products = influence_address(model, fingerprint, settings.features, kind_of(settings, side))
+            for group in range(parts[-1].group + 1):
+                folders = [store.influence_shards(products, part_address(settings, p)) for p in parts if p.group == group]
+                reused += _count_held(pool, folders + made * (group == 0 and settings.influence.keep_features))
+    return reused
+
+
+def _count_held(ids: pa.Array, folders: list[str]) -> int:
+    """Return how many examples all of some folders of shards have."""
+    for folder in folders:
+        ids = ids.filter(pc.is_in(ids, value_set=read_holdings(folder, mend=False)["example_id"].combine_chunks()))
+    return len(ids)
+
+
+def part_address(settings: SelectSettings, part: TargetPart) -> str:
+    """Return the address of a part's gradients, whatever the checkpoint."""
+    return target_address(part.example_ids, settings.features.fidelity, settings.influence.similarity, part.dtype)
+
+
+def known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
+    """Return the fingerprints of those checkpoints that are there already; for representations, of the base model."""
+    if not needs_warmup(settings):
+        return [model.fingerprint]
+    if settings.imported.pool:
+        return []  # known once their files are read whole
+    folders = _known_folders(settings, model, ids)
+    numbers = settings.influence.checkpoints or range(1, len(folders) + 1)
+    return [checkpoint_fingerprint(folders[number - 1]) for number in numbers if number <= len(folders)]
+
+
+def _known_folders(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:
+    if settings.warmup.checkpoints:
+        return [path for path in settings.warmup.checkpoints if is_checkpoint(path)]
+    if settings.warmup.kind != "train":
+        folder = store_of(settings).checkpoint(untrained_address(model, settings.warmup), 0)
+        return [folder] if is_checkpoint(folder) else []
+    chosen = draw_warmup(pa.table({"example_id": ids}), settings.warmup.fraction, settings.warmup.seed)
+    store = store_of(settings)
+    address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
+    record = store.warmup_record(address)
+    if not exists(record):
+        return []
+    return [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]

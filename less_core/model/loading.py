@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
 from less_core.config import LoraSettings
@@ -95,10 +97,21 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_base_model(folder: Path, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """Return the base model in evaluation mode on the device."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+    """Return the base model in evaluation mode on the device.
+
+    One that was saved quantised (bitsandbytes) stays so; its gradients are those through the quantised weights.
+
+    Raises:
+        ConfigError: A quantised model is to run on a CPU, where bitsandbytes (0.50) computes without gradients and only warns of it.
+    """
+    quantised = bool(getattr(AutoConfig.from_pretrained(folder, trust_remote_code=False), "quantization_config", None))
+    if quantised and device.type != "cuda":
+        do = "Use the model in full precision, or a GPU."
+        raise ConfigError(str(folder / ARCHITECTURE), f"weights that gradients pass through on {device.type}", "quantised ones", do)
+    place = {"device_map": {"": device}} if quantised else {}  # such a model cannot be moved later
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, **place)
     model.config.use_cache = False
-    return model.to(device).eval()
+    return (model if place else model.to(device)).eval()
 
 
 def load_trained(folder: Path, base: Path, dtype: torch.dtype, device: torch.device) -> Any:
@@ -134,7 +147,7 @@ def check_target_modules(base: PreTrainedModel, lora: LoraSettings) -> None:
     Raises:
         ConfigError: Names those that it has not, and the linear layers that it has.
     """
-    linear = sorted({name.rpartition(".")[2] for name, module in base.named_modules() if type(module).__name__ in ("Linear", "Conv1D")})
+    linear = sorted({name.rpartition(".")[2] for name, module in base.named_modules() if isinstance(module, nn.Linear | Conv1D)})
     missing = [module for module in lora.target_modules if module not in linear]
     if missing:
         raise ConfigError("model.lora.target_modules", f"some of {linear}", str(missing), "Name linear layers of this model.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -137,21 +137,41 @@ class WarmupSettings(Settings):
     )
 
 
+# Bits of many dimensions rank better than numbers of few, byte for byte (docs/PERFORMANCE.md); a sketch makes as many as one likes.
+SKETCH: Literal["sketch"] = "sketch"
+SIGN: Literal["sign"] = "sign"
+DENSE_DIM = 8192
+
+
 class ProjectionSettings(Settings):
     """How a gradient of millions of coordinates becomes a feature of a few thousand."""
 
     kind: Literal["sketch", "rademacher", "fast-jl"] = Field(
-        "sketch",
+        SKETCH,
         title="Kind",
         description="sketch: signed count-sketch, fast. rademacher: dense, the paper. fast-jl: dense, by the LESS scripts' CUDA library.",
     )
-    dim: int = Field(8192, ge=64, le=2**20, multiple_of=64, title="Dimension")
+    dim: int = Field(
+        65536,
+        ge=64,
+        le=2**20,
+        multiple_of=64,
+        title="Dimension",
+        description="They cost a sketch bytes and no time. If not set: 65536 for a sketch, 8192, as in the paper, for the others.",
+    )
     seed: int = Field(0, ge=0, lt=2**31, title="Seed")
     seed_per_checkpoint: bool = Field(
         True,
         title="A seed for each checkpoint",
         description="Lets the projection noise of the checkpoints average out. Off: as in the LESS scripts.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fewer_where_each_costs_time(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "dim" not in data and data.get("kind", SKETCH) != SKETCH:
+            return data | {"dim": DENSE_DIM}
+        return data
 
     @model_validator(mode="after")
     def _dim_suits_kind(self) -> Self:
@@ -172,8 +192,19 @@ class FeatureSettings(Settings):
     projection: ProjectionSettings = Field(ProjectionSettings(), title="Projection")
     max_length: int = Field(2048, ge=8, title="Longest example", description="In tokens; the rest is cut off and counted.")
     storage: Literal["float16", "float32", "int8", "sign"] = Field(
-        "float16", title="Stored as", description="Of pool examples. int8: half of float16's bytes. sign: one bit a dimension."
+        SIGN,
+        title="Stored as",
+        description="Of pool examples. sign: one bit a dimension. int8: one byte. If not set: sign for a sketch, float16 for the others.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers_where_there_are_few(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "storage" not in data:
+            projection = data.get("projection", {})
+            kind = projection.get("kind", SKETCH) if isinstance(projection, dict) else getattr(projection, "kind", SKETCH)
+            return data if kind == SKETCH else data | {"storage": "float16"}
+        return data
 
 
 class ImportedSettings(Settings):
@@ -374,6 +405,8 @@ class SelectSettings(Settings):
             raise ValueError(
                 "expected `influence.dim` of 0: only features that this project computed for `method: less` can be made narrower"
             )
+        if dim and self.features.storage in ("int8", "sign"):
+            raise ValueError(f"expected features.storage of float16 or float32 with `influence.dim`, got {self.features.storage}")
         if dim > stored or (dim and stored % dim):
             raise ValueError(f"expected an `influence.dim` that divides features.projection.dim = {stored}, got {dim}")
         return self

@@ -40,8 +40,12 @@ def sides_of(settings: SelectSettings) -> tuple[Side, ...]:
 
 
 def storage_of(settings: SelectSettings, side: Side) -> str:
-    """Return how features of a side are stored: of the few target examples never in less than half floats."""
-    return "float16" if side == "target" and settings.features.storage in SCALED else settings.features.storage
+    """Return how features of a side are stored.
+
+    In less than half floats only projections of pool gradients are: target examples are few, and hidden states have few dimensions.
+    """
+    many = side == "pool" and settings.method == "less" and not settings.imported.pool
+    return settings.features.storage if many or settings.features.storage not in SCALED else "float16"
 
 
 def kind_of(settings: SelectSettings, side: Side) -> FeatureKind:

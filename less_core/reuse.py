@@ -37,7 +37,7 @@ def bytes_each(settings: SelectSettings, model: Path) -> int:
     if settings.scoring == "exact" and not settings.influence.keep_features:
         return 0  # products are a few hundred bytes at most
     dim = settings.features.projection.dim if needs_warmup(settings) else hidden_size(model)
-    return row_bytes(settings.features.storage, dim)
+    return row_bytes(storage_of(settings, "pool"), dim)
 
 
 def count_reused(

@@ -9,6 +9,7 @@ from typing import Any
 from less_core.config import SelectSettings
 from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint
+from less_core.method.quantization import SCALED
 from less_core.settings_file import apply_overrides, parse_settings
 
 _LONGEST = 100  # characters of a name
@@ -17,7 +18,8 @@ _LONGEST = 100  # characters of a name
 def sweep_settings(config: SelectSettings, variants: Sequence[str]) -> list[SelectSettings]:
     """Return the settings as they are, and those of each variant, each under a name of its own.
 
-    Where only the dimension of a projection differs, all take the widest features and score with fewer of their dimensions.
+    Where only the dimension of a projection differs, all take the widest features and score with fewer of their dimensions, unless these
+    are stored as integers or bits, which cannot be put together.
 
     Args:
         config: What all have in common.
@@ -47,7 +49,7 @@ def _but_features(settings: SelectSettings) -> dict[str, Any]:
 def _sharing_features(settings: list[SelectSettings]) -> list[SelectSettings]:
     alike: dict[str, list[int]] = defaultdict(list)
     for place, one in enumerate(settings):
-        if one.method == "less" and not one.imported.pool and one.scoring == "store":
+        if one.method == "less" and not one.imported.pool and one.scoring == "store" and one.features.storage not in SCALED:
             alike[fingerprint(_but_dim(one))].append(place)
     shared = list(settings)
     for places in alike.values():

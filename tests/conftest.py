@@ -124,8 +124,10 @@ def make_settings(tmp_path: Path, tiny_model: Path) -> Callable[..., SelectSetti
             "selection": {"by": "count", "amount": 5},
             "execution": {"shard_size": 16, "batch_tokens": 256, "device": "cpu"},
         }
-        # Most tests are of features; those of exact influence say so.
-        return parse_settings(data | sections | {"influence": {"scoring": "store"} | sections.get("influence", {})}, where="test")
+        # Most tests are of features, which small dimensions need in whole numbers; those of exact influence or of bits say so.
+        kept = {"influence": {"scoring": "store"}, "features": {"storage": "float16"}}
+        merged = {name: section | (data | sections).get(name, {}) for name, section in kept.items()}
+        return parse_settings(data | sections | merged, where="test")
 
     return make
 

@@ -14,7 +14,8 @@ from less_core.method.quantization import Packed
 
 Similarity = Literal["cosine", "dot"]
 
-PIECE = 256  # examples: 8 MB of float32 at dim 8192
+PIECE = 256  # examples at most, and as few as make 8 MB of float32
+COORDINATES = 1 << 21
 
 
 def subtask_vectors(
@@ -48,9 +49,10 @@ def add_influence(scores: Tensor, features: Packed, vectors: Tensor, weight: flo
     Features are widened to float32 a piece at a time in one buffer that stays in cache: a fresh float32 copy of them all would
     cost more than the product. Scales are put on the few products, not on the many coordinates.
     """
-    buffer = torch.empty(min(PIECE, len(features)), features.dim)
-    factors = norms.split(PIECE) if norms is not None else repeat(None)
-    for rows, out, factor in zip(features.pieces(PIECE), scores.split(PIECE), factors, strict=False):
+    piece = min(PIECE, max(1, COORDINATES // features.dim))
+    buffer = torch.empty(min(piece, len(features)), features.dim)
+    factors = norms.split(piece) if norms is not None else repeat(None)
+    for rows, out, factor in zip(features.pieces(piece), scores.split(piece), factors, strict=False):
         wide = rows.widen(buffer[: len(rows)])
         scale = rows.scales if factor is None else factor if rows.scales is None else factor * rows.scales
         if scale is None:

@@ -64,8 +64,10 @@ class Packed:
 def pack(features: Tensor, storage: str) -> Packed:
     """Return features float32 [rows, dim] as they are to be stored; `dim` is a multiple of 8 for sign."""
     if storage == "sign":
-        bits = np.packbits((features < 0).numpy(), axis=1, bitorder="little")
-        return Packed(storage, torch.from_numpy(bits), 1 / features.abs().sum(dim=1).clamp_min(TINY))
+        bits = np.empty((len(features), features.shape[1] // 8), dtype=np.uint8)
+        for row, out in zip(features.numpy(), bits, strict=True):  # one at a time: a shard of them has little room beside it
+            out[:] = np.packbits(row < 0, bitorder="little")
+        return Packed(storage, torch.from_numpy(bits), 1 / torch.linalg.vector_norm(features, ord=1, dim=1).clamp_min(TINY))
     if storage == "int8":
         scales = features.abs().amax(dim=1).clamp_min(TINY) / 127
         return Packed(storage, (features / scales[:, None]).round_().to(torch.int8), scales)

@@ -28,6 +28,9 @@ IMPORTED: dict[str, Any] = {
 }
 
 
+FLOATS: dict[str, Any] = {"features": {"storage": "float16"}}
+
+
 def having(path: str, value: Any) -> dict[str, Any]:
     """The minimal settings with one of them set; `path` is as in a message."""
     data = copy.deepcopy(MINIMAL)
@@ -51,14 +54,24 @@ def test_defaults_are_the_papers() -> None:
     assert (lora.rank, lora.alpha, lora.dropout) == (128, 512, 0.1)
     assert lora.target_modules == ["q_proj", "k_proj", "v_proj", "o_proj"]
     assert (warmup.learning_rate, warmup.epochs, warmup.batch_size, warmup.fraction) == (2e-5, 4, 128, 0.05)
-    assert (features.max_length, features.projection.dim, features.gradient, features.fidelity) == (2048, 8192, "adam", "less-code")
+    assert (features.max_length, features.gradient, features.fidelity) == (2048, "adam", "less-code")
     assert (settings.selection.by, settings.selection.amount) == ("fraction", 0.05)
+
+
+@pytest.mark.parametrize("kind", ["rademacher", "fast-jl"])
+def test_dense_projections_have_the_papers_dimension_and_whole_numbers_where_none_are_given(kind: str) -> None:
+    features = parse_settings(MINIMAL | {"features": {"projection": {"kind": kind}}}, "test").features
+    assert (features.projection.dim, features.storage) == (8192, "float16")
+    given = {"projection": {"kind": kind, "dim": 1024}, "storage": "int8"}
+    features = parse_settings(MINIMAL | {"features": given}, "test").features
+    assert (features.projection.dim, features.storage) == (1024, "int8")
 
 
 def test_defaults_of_this_project_are_those_of_its_design() -> None:
     settings = parse_settings(MINIMAL, "test")
     projection = settings.features.projection
-    assert (projection.kind, projection.seed, projection.seed_per_checkpoint, settings.features.storage) == ("sketch", 0, True, "float16")
+    assert (projection.kind, projection.seed, projection.seed_per_checkpoint, settings.features.storage) == ("sketch", 0, True, "sign")
+    assert projection.dim == 65536
     assert (settings.store, settings.runs, settings.model.template, settings.influence.scoring) == ("store", "runs", "auto", "exact")
     assert (settings.method, settings.rule, settings.seed, settings.warmup.kind, settings.pools[0].quota) == ("less", "top", 0, "train", 1)
     influence, selection = settings.influence, settings.selection
@@ -168,8 +181,15 @@ def test_unknown_key_or_value_out_of_bounds_is_a_config_error_that_names_it(path
         ({"influence": {"checkpoints": [0]}}, "`checkpoints` that differ, counted from 1, got \\[0\\]"),
         ({"influence": {"checkpoints": [-1]}}, "counted from 1, got \\[-1\\]"),
         ({"influence": {"checkpoints": [2, 1, 2]}}, "`checkpoints` that differ, counted from 1, got \\[2, 1, 2\\]"),
-        ({"influence": {"scoring": "store", "dim": 3000}}, "an `influence.dim` that divides features.projection.dim = 8192, got 3000"),
-        ({"influence": {"scoring": "store", "dim": 16384}}, "an `influence.dim` that divides features.projection.dim = 8192, got 16384"),
+        (
+            {"features": {"storage": "float16"}, "influence": {"scoring": "store", "dim": 3000}},
+            "an `influence.dim` that divides features.projection.dim = 65536, got 3000",
+        ),
+        (
+            {"features": {"storage": "float16"}, "influence": {"scoring": "store", "dim": 131072}},
+            "an `influence.dim` that divides features.projection.dim = 65536, got 131072",
+        ),
+        ({"influence": {"scoring": "store", "dim": 1024}}, "features.storage of float16 or float32 with `influence.dim`, got sign"),
         ({"influence": {"dim": 1024}}, "`influence.dim` of 0 with `scoring: exact`"),
         ({"influence": {"scoring": "rerank", "shortlist": 0.04}}, "an `influence.shortlist` of at least the budget of 0.05, got 0.04"),
         (
@@ -197,8 +217,8 @@ def test_budget_in_each_unit_is_taken(by: str, amount: float) -> None:
         {"targets": [{"name": "t", "builtin": "gsm8k", "data_dir": "a", "skip": 2, "take": 8}]},
         {"targets": [{"name": "t", "builtin": "bbh", "hub": "owner/data"}]},
         {"imported": IMPORTED},
-        {"influence": {"scoring": "store", "checkpoints": [4, 2], "dim": 8192}},
-        {"influence": {"scoring": "store", "dim": 64}},
+        {"features": {"storage": "float16"}, "influence": {"scoring": "store", "checkpoints": [4, 2], "dim": 8192}},
+        {"features": {"storage": "float32"}, "influence": {"scoring": "store", "dim": 64}},
         {"influence": {"scoring": "rerank", "shortlist": 0.05}},
         {"influence": {"scoring": "rerank"}, "method": "rds+"},
         {"influence": {"scoring": "exact"}, "imported": IMPORTED},

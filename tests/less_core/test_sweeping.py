@@ -13,6 +13,7 @@ BASE: dict[str, Any] = {
     "model": {"path": "m"},
     "pools": [{"name": "p", "path": "p.jsonl"}],
     "targets": [{"name": "t", "path": "t.jsonl"}],
+    "features": {"storage": "float16"},
     "influence": {"scoring": "store"},
 }
 
@@ -32,16 +33,20 @@ def test_first_selection_is_the_one_without_changes_and_all_names_differ() -> No
 
 
 def test_dimensions_that_divide_the_widest_are_scored_out_of_its_features() -> None:
-    assert dims("features.projection.dim=1024", "features.projection.dim=65536") == [(65536, 8192), (65536, 1024), (65536, 0)]
+    assert dims("features.projection.dim=1024", "features.projection.dim=131072") == [(131072, 65536), (131072, 1024), (131072, 0)]
 
 
 def test_dimension_that_does_not_divide_the_widest_has_features_of_its_own() -> None:
-    assert dims("features.projection.dim=192", "features.projection.dim=4096") == [(8192, 0), (192, 0), (8192, 4096)]
+    assert dims("features.projection.dim=192", "features.projection.dim=4096") == [(65536, 0), (192, 0), (65536, 4096)]
+
+
+def test_features_that_are_bits_or_integers_are_not_put_together() -> None:
+    assert dims("features.projection.dim=1024", features={"storage": "sign"}) == [(65536, 0), (1024, 0)]
 
 
 def test_selections_of_other_features_share_none() -> None:
     other = "features.projection.kind=rademacher features.projection.dim=512"
-    assert dims(other, "features.fidelity=paper features.projection.dim=1024") == [(8192, 0), (512, 0), (1024, 0)]
+    assert dims(other, "features.fidelity=paper features.projection.dim=1024") == [(65536, 0), (512, 0), (1024, 0)]
 
 
 def test_long_variants_still_give_names_that_hold_and_differ() -> None:

@@ -4,9 +4,11 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from samples import conversation, write_jsonl
 
+from less_core.ranks import spearman
 from less_core.refs import FEATURES
 from less_core.storage.files import list_files
 from less_core.storage.layout import run_of
@@ -53,6 +55,21 @@ def test_scores_do_not_depend_on_the_order_of_rows_or_pools(make_settings, run_s
     other = run_stages(make_settings(pools=pools, store=str(tmp_path / "other"), name="other"))
     assert_same(one, other, tolerance=0)
     assert {Path(p).name: b for p, b in shards(one.settings).items()} == {Path(p).name: b for p, b in shards(other.settings).items()}
+
+
+@pytest.mark.parametrize(("storage", "correlation", "share"), [("int8", 0.9995, 0.5), ("sign", 0.9, 1 / 16)])
+def test_scores_from_integers_and_bits_rank_as_those_from_floats(
+    make_settings, run_stages, tmp_path, storage: str, correlation: float, share: float
+) -> None:
+    wide = {"projection": {"dim": 4096}, "max_length": 128}
+    floats = run_stages(make_settings(features=wide))
+    few = run_stages(make_settings(features=wide | {"storage": storage}, name="few", store=str(tmp_path / "few")))
+    a, b = floats.scores(), few.scores()
+    assert spearman(np.array([a[e] for e in a]), np.array([b[e] for e in a])) > correlation
+    pool = [sum(Path(f).stat().st_size for s in r.pool_shards for f in s.files[FEATURES]) for r in (floats, few)]
+    assert pool[1] / pool[0] == pytest.approx(share, abs=0.03)  # ids and counts take some, too
+    again = run_stages(make_settings(features=wide | {"storage": storage}, name="few", store=str(tmp_path / "few")))
+    assert_same(few, again, tolerance=0)
 
 
 def test_a_run_that_lost_some_shards_computes_these_alone_and_ends_the_same(make_settings, run_stages) -> None:

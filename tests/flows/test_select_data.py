@@ -1,5 +1,7 @@
 """The flow on a server: what a person sees of a run, what is retried and what is not."""
 
+import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,42 @@ def test_stage_that_takes_too_long_is_ended_and_its_work_with_it(make_settings, 
     count = len(begun)
     time.sleep(3)
     assert len(begun) == count  # nothing of it goes on in another thread
+
+
+@pytest.mark.parametrize(("scoring", "stages"), [("exact", set()), ("rerank", {"shortlist", "exact influence"})])
+def test_flow_with_exact_scores_gives_those_of_its_stages_one_by_one(
+    make_settings, run_stages, tmp_path, scoring: str, stages: set[str]
+) -> None:
+    settings = make_settings(influence={"scoring": scoring})
+    state = select_data(settings, return_state=True)
+    assert state.is_completed()
+    record = json.loads(Path(run_of(settings).published.record).read_text())
+    assert stages < {stage["name"] for stage in record["stages"]}
+    plain = run_stages(make_settings(influence={"scoring": scoring}, store=str(tmp_path / "plain"), name="plain"))
+    assert Path(run_of(settings).published.selected("t")).read_bytes().splitlines() == plain.selected()
+
+
+def test_a_shard_is_written_while_the_next_is_computed(make_settings, monkeypatch) -> None:
+    import tasks.features as module
+
+    write, compute = module.write_feature_shard, module._compute
+    computed, changed = [0], threading.Condition()
+    met: list[bool] = []
+
+    def compute_and_tell(*arguments: Any, **options: Any) -> Any:
+        found = compute(*arguments, **options)
+        with changed:
+            computed[0] += 1
+            changed.notify_all()
+        return found
+
+    def write_when_the_next_is_there(*arguments: Any, **options: Any) -> None:
+        with changed:
+            before = computed[0]
+            met.append(changed.wait_for(lambda: computed[0] > before, timeout=5))
+        write(*arguments, **options)
+
+    monkeypatch.setattr(module, "_compute", compute_and_tell)
+    monkeypatch.setattr(module, "write_feature_shard", write_when_the_next_is_there)
+    assert select_data(make_settings(), return_state=True).is_completed()
+    assert met.count(True) >= 6, met  # of eight pool shards, all but the last, give or take one

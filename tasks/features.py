@@ -187,10 +187,13 @@ def _compute(
         return {FEATURES: imported_features(settings, examples, work, encoded)}
     project, multiply = FEATURES in kinds, bool(kinds - {FEATURES})
     group = target_group(settings, model, exact, work.group) if exact and multiply else None
-    with RUNTIME.lock:
+
+    def extract() -> list[Features]:
         kind = kind_of(settings, work.side)
         extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, kind, project=project, targets=group)
-        rows = extractor.extract(encoded, settings.execution.tokens_a_batch(model.device), RUNTIME.advance)
+        return extractor.extract(encoded, settings.execution.tokens_a_batch(model.device), RUNTIME.advance)
+
+    rows = RUNTIME.compute(extract)
     parts = [kind.part for kind in work.holdings if kind.part != FEATURES] if multiply else []
     return dict(zip([FEATURES] * project + parts, rows, strict=True))
 

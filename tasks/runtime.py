@@ -1,9 +1,12 @@
 """What a worker process keeps between feature tasks: the base model, and the checkpoint that is in it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
+from typing import TypeVar
 
 import torch
 from peft import PeftModel
@@ -19,6 +22,8 @@ from less_core.model.loading import add_lora, load_base_model
 from less_core.refs import CheckpointRef, FeatureKind, ModelRef
 from less_core.representation import RepresentationExtractor
 from less_core.storage.checkpoints import read_checkpoint
+
+Done = TypeVar("Done")
 
 
 class Stopped(Exception):
@@ -37,7 +42,9 @@ class Runtime:
     """One base model with one checkpoint's extractor; another checkpoint replaces the adapter, not the base model."""
 
     def __init__(self) -> None:
-        self.lock = Lock()  # to be held while an extractor is used: hooks on a shared model do not mix
+        # One thread for all that a model computes, whichever task asks: hooks on a shared model do not mix, and each further thread would
+        # keep the memory of a batch and a team of OpenMP threads of its own.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute")
         self.progress: Progress | None = None  # told of every batch computed in this process
         self.stop = Event()  # set when work in other threads is to end at its next batch
         self._model_key = ""
@@ -56,6 +63,10 @@ class Runtime:
         self.go_on()
         if self.progress:
             self.progress(examples, tokens)
+
+    def compute(self, work: Callable[[], Done]) -> Done:
+        """Return what `work` returns, run in the thread of the model, one after the other."""
+        return self._thread.submit(copy_context().run, work).result()
 
     def go_on(self) -> None:
         """Raise `Stopped` if no more is wanted."""

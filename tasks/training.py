@@ -65,7 +65,8 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
             return done_as("Cached", ref.model_copy(update={"examples": read_training(folder)["examples"]}), "the store has this training")
         examples = _encode(config, model, rows)
         with tempfile.TemporaryDirectory(prefix="less-trained-") as made:
-            _train(model, config.training, trial.seed, examples, trainer_folder(folder), Path(made))
+            work = trainer_folder(folder)
+            RUNTIME.compute(lambda: _train(model, config.training, trial.seed, examples, work, Path(made)))
             record = {"examples": len(examples), "seed": trial.seed, "base": model.folder, "settings": config.training.model_dump()}
             keep_training(folder, Path(made), record)
         # A trainer and its model hold each other, and the interpreter looks for such cycles by the number of objects, not by their size.

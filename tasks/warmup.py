@@ -1,5 +1,6 @@
 """The warmup: its checkpoints from the store, from a training, or from elsewhere."""
 
+import gc
 import logging
 import shutil
 from pathlib import Path
@@ -74,8 +75,13 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
         )
 
     work = trainer_folder(store.warmup(address))
-    lora_model = _new_model(model, settings.warmup.seed)
-    total = train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
+
+    def train() -> int:
+        lora_model = _new_model(model, settings.warmup.seed)
+        return train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
+
+    total = RUNTIME.compute(train)
+    gc.collect()  # a trainer and its model hold each other, and the interpreter looks for such cycles by their number, not by their size
     every = total // settings.warmup.epochs
     folders = [store.checkpoint(address, every * epoch) for epoch in range(1, settings.warmup.epochs + 1)]
     write_json(record, {"steps": [every * epoch for epoch in range(1, settings.warmup.epochs + 1)], "examples": len(encoded)})

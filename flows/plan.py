@@ -29,7 +29,7 @@ def print_plan(settings: SelectSettings, *, calibrate: bool = False) -> None:
         ("tokens to compute", f"{plan.tokens:,.0f}"),
         ("floating-point operations", f"{plan.operations:.2e}"),
         ("store grows by", size(plan.store_bytes)),
-        ("memory, besides a batch", size(plan.memory_bytes)),
+        ("memory" if plan.calibrated else "memory, besides a batch", size(plan.memory_bytes)),
         ("time, roughly", f"{duration(plan.seconds)} ({measured})"),
     ):
         table.add_row(name, value)

@@ -1,8 +1,10 @@
 """How fast gradients are taken here: a few real examples through the real model."""
 
+import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -21,8 +23,15 @@ from less_core.representation import RepresentationExtractor
 BATCHES = 3  # timed, after one that is not
 
 
-def measure_speed(settings: SelectSettings, model: ModelRef, examples: Sequence[EncodedExample]) -> float:
-    """Return the tokens a second that pool features are computed at, on batches as a run fills them.
+class Measured(NamedTuple):
+    """What a few batches took."""
+
+    tokens_a_second: float
+    memory: int  # bytes, at the highest: of the process on a CPU, of what is allocated on a GPU
+
+
+def measure(settings: SelectSettings, model: ModelRef, examples: Sequence[EncodedExample]) -> Measured:
+    """Compute pool features of batches as a run fills them.
 
     Args:
         settings: Of the run.
@@ -49,4 +58,8 @@ def measure_speed(settings: SelectSettings, model: ModelRef, examples: Sequence[
     started = time.perf_counter()
     for batch in chosen:
         extractor.extract(batch, budget)
-    return sum(len(e.input_ids) for batch in chosen for e in batch) / (time.perf_counter() - started)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    speed = sum(len(e.input_ids) for batch in chosen for e in batch) / (time.perf_counter() - started)
+    on_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Measured(speed, torch.cuda.max_memory_allocated() if device.type == "cuda" else on_cpu)

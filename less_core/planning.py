@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from less_core.calibration import measure_speed
+from less_core.calibration import measure
 from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample, Encoder
 from less_core.data.index import assemble, index_pool
@@ -19,7 +19,7 @@ from less_core.inspection import inspect_model
 from less_core.methods import needs_warmup, sides_of
 from less_core.model.loading import count_lora_parameters, count_parameters, load_tokenizer, matmul_rate
 from less_core.refs import ModelRef
-from less_core.reuse import bytes_each, count_checkpoints, count_reused, known_checkpoints, target_parts
+from less_core.reuse import count_checkpoints, count_reused, known_checkpoints, missing_bytes, target_parts
 from less_core.scoring import UsableTarget, make_target_rows, usable_target
 from less_core.target_gradients import BYTES, TargetPart
 
@@ -43,7 +43,7 @@ class Plan:
     seconds: float
     calibrated: bool  # whether the time is of real batches through the real model, measured now
     store_bytes: int  # that the missing features will take
-    memory_bytes: int  # of weights, moments, target gradients and two shards of features, which a run holds besides a batch
+    memory_bytes: int  # of weights, moments, target gradients and two shards of features; calibrated also of a batch and the libraries
     passes: int  # over the pool at each checkpoint, where the gradients of all subtasks do not fit into memory together
 
     @property
@@ -82,8 +82,11 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     tokens = 0.0 if settings.imported.pool else mean_tokens * (features - reused + trained)
     # Forward, and for gradients the backward through frozen weights: two operations a parameter each way, every weight used once a token.
     operations = (4.0 if needs_warmup(settings) else 2.0) * count_parameters(Path(model.folder)) * tokens
+    held = _memory(settings, model, parts)
     if calibrate and operations:
-        seconds = tokens / measure_speed(settings, model, sample)
+        measured = measure(settings, model, sample)
+        seconds = tokens / measured.tokens_a_second
+        held += measured.memory - _weights(settings, model)
     else:
         seconds = operations / (EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype)))
     return Plan(
@@ -98,22 +101,27 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
         operations=operations,
         seconds=seconds,
         calibrated=calibrate and bool(operations),
-        store_bytes=(features - reused) * bytes_each(settings, Path(model.folder)),
-        memory_bytes=_memory(settings, model, parts),
+        store_bytes=missing_bytes(settings, model, checkpoints, pool_ids, pa.array(sorted(target_ids))),
+        memory_bytes=held,
         passes=passes,
     )
 
 
+def _weights(settings: SelectSettings, model: ModelRef) -> int:
+    base = count_parameters(Path(model.folder)) * getattr(torch, model.dtype).itemsize
+    # LoRA weights and Adam's two moments are float32.
+    return base + (3 * 4 * count_lora_parameters(Path(model.folder), model.lora) if needs_warmup(settings) else 0)
+
+
 def _memory(settings: SelectSettings, model: ModelRef, parts: list[TargetPart]) -> int:
-    weights = count_parameters(Path(model.folder)) * getattr(torch, model.dtype).itemsize
     if not needs_warmup(settings):
-        return weights
+        return _weights(settings, model)
     coordinates = count_lora_parameters(Path(model.folder), model.lora)
     largest = max(
         (sum(len(p.subtasks) * BYTES[p.dtype] for p in parts if p.group == group) for group in {p.group for p in parts}), default=0
     )
     rows = 2 * settings.execution.shard_size * settings.features.projection.dim * 4
-    return weights + coordinates * (3 * 4 + largest) + rows  # LoRA weights and Adam's two moments are float32
+    return _weights(settings, model) + coordinates * largest + rows
 
 
 def _targets(settings: SelectSettings, model: ModelRef) -> list[UsableTarget]:

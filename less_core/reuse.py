@@ -16,7 +16,7 @@ from less_core.scoring import UsableTarget
 from less_core.sharding import read_holdings
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
 from less_core.storage.files import exists, read_json
-from less_core.storage.layout import store_of
+from less_core.storage.layout import Side, store_of
 from less_core.target_gradients import TargetPart, divide_targets
 
 
@@ -32,12 +32,17 @@ def count_checkpoints(settings: SelectSettings) -> int:
     return len(settings.influence.checkpoints) or count_available(settings) if needs_warmup(settings) else 1
 
 
-def bytes_each(settings: SelectSettings, model: Path) -> int:
-    """Return the bytes that one feature takes in the store; `model` is the folder of the base model."""
-    if settings.scoring == "exact" and not settings.influence.keep_features:
-        return 0  # products are a few hundred bytes at most
-    dim = settings.features.projection.dim if needs_warmup(settings) else hidden_size(model)
-    return row_bytes(storage_of(settings, "pool"), dim)
+def missing_bytes(settings: SelectSettings, model: ModelRef, checkpoints: list[str], pool: pa.Array, target: pa.Array) -> int:
+    """Return the bytes that features take that the store has not; exact products are too few to count."""
+    dim = settings.features.projection.dim if needs_warmup(settings) else hidden_size(Path(model.folder))
+    total = 0
+    for side in sides_of(settings):
+        if side == "pool" and settings.scoring == "exact" and not settings.influence.keep_features:
+            continue
+        ids = pool if side == "pool" else target
+        held = sum(_count_held(ids, [_features(settings, model, fingerprint, side)]) for fingerprint in checkpoints)
+        total += (count_checkpoints(settings) * len(ids) - held) * row_bytes(storage_of(settings, side), dim)
+    return total
 
 
 def count_reused(
@@ -51,8 +56,7 @@ def count_reused(
     reused = 0
     for fingerprint in checkpoints:
         for side in sides_of(settings):
-            address = feature_address(model, fingerprint, settings.features, kind_of(settings, side), storage_of(settings, side))
-            made = [store.feature_shards(address)]
+            made = [_features(settings, model, fingerprint, side)]
             if side == "target" or settings.scoring == "store":
                 reused += _count_held(target if side == "target" else pool, made)
                 continue
@@ -64,6 +68,12 @@ def count_reused(
                 folders = [store.influence_shards(products, part_address(settings, p)) for p in parts if p.group == group]
                 reused += _count_held(pool, folders + made * (group == 0 and settings.influence.keep_features))
     return reused
+
+
+def _features(settings: SelectSettings, model: ModelRef, checkpoint: str, side: Side) -> str:
+    """Return the folder of a side's features at the checkpoint of that fingerprint."""
+    address = feature_address(model, checkpoint, settings.features, kind_of(settings, side), storage_of(settings, side))
+    return store_of(settings).feature_shards(address)
 
 
 def _count_held(ids: pa.Array, folders: list[str]) -> int:

@@ -1,13 +1,11 @@
 """Looking at the settings and at what they name before anything is computed: what cannot work is said in the first seconds."""
 
-from pathlib import Path
-
 from less_core.basis import take_inputs
 from less_core.config import SelectSettings
 from less_core.inspection import inspect_model
 from less_core.preflight import check_settings, check_space
 from less_core.refs import InputsRef, ModelRef, PreparedRef, WarmupRef
-from less_core.reuse import bytes_each, count_checkpoints, count_reused, known_checkpoints
+from less_core.reuse import known_checkpoints, missing_bytes
 from less_core.storage.checkpoints import checkpoint_fingerprint
 from less_core.storage.layout import Version, run_of
 from less_core.storage.parquet import read_columns
@@ -38,7 +36,4 @@ def check_room(settings: SelectSettings, model: ModelRef, prepared: PreparedRef,
     """Check that the features that are missing fit on the store's disk, before a warmup is trained for them."""
     pool, target = (read_columns(examples.path, ["example_id"])["example_id"].unique() for examples in (prepared.pool, prepared.target))
     checkpoints = [checkpoint_fingerprint(folder) for folder in kept.folders] if kept else known_checkpoints(settings, model, pool)
-    features_alone = settings.model_copy(update={"influence": settings.influence.model_copy(update={"scoring": "store"})})
-    reused = count_reused(features_alone, model, checkpoints, pool, target, [])
-    missing = count_checkpoints(settings) * (len(pool) + len(target)) - reused
-    check_space(settings.store, missing * bytes_each(settings, Path(model.folder)))
+    check_space(settings.store, missing_bytes(settings, model, checkpoints, pool, target))

@@ -105,7 +105,7 @@ def test_plan_of_exact_scores_counts_passes_and_memory_and_what_the_store_has(ma
     assert (before.features, before.reused, before.passes) == (110 + extra, 0, 1)
     assert before.seconds > 0
     assert before.calibrated
-    by_features = make_plan(make_settings())
+    before, by_features = make_plan(settings), make_plan(make_settings())
     coordinates = (before.memory_bytes - by_features.memory_bytes) / (2 * 4)  # two subtasks in float32
     assert coordinates == 2 * (4 * (32 + 32) + 4 * (32 + 16) + 4 * (32 + 32))  # layers x rank x widths of q_proj, v_proj, o_proj
     run_stages(settings)

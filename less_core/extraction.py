@@ -13,7 +13,7 @@ from torch import Tensor
 from less_core.data.encoding import EncodedExample
 from less_core.errors import OutOfMemoryError
 from less_core.method.adam import Fidelity, adam_update
-from less_core.method.projection import Projection
+from less_core.method.projection import Projection, Sketch, has_kernels
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients, Slot
@@ -197,8 +197,9 @@ class GradientExtractor(Extractor):
         self._fidelity = fidelity
         self._adam = adam
         self._projection = projection
+        self._fused = isinstance(projection, Sketch) and has_kernels(self._device)
         self._moments = {
-            slot.name: tuple(m[slot.name].flatten().to(self._device) for m in (adam.first_moment, adam.second_moment))
+            slot.name: (adam.first_moment[slot.name].flatten().to(self._device), adam.second_moment[slot.name].flatten().to(self._device))
             for slot in self._gradients.slots
             if gradient == "adam"
         }
@@ -207,20 +208,46 @@ class GradientExtractor(Extractor):
         count = len(input_ids)
         out = [torch.zeros(count, width, device=self._device) for width in self._widths]
         squares = torch.zeros(count, dtype=torch.float64, device=self._device)
-        scratch = torch.empty(count * self._gradients.largest, device=self._device)
+        scratch = torch.empty(0 if self._fused else count * self._gradients.largest, device=self._device)
 
         def consume(slot: Slot, gradient: Tensor) -> None:
+            if self._fused:
+                self._update_and_sketch(slot, gradient, out[0])
+                multiply(slot, gradient)
+                return
             update = self._update(slot, gradient, scratch[: gradient.numel()].view_as(gradient))
+            multiply(slot, update)
+            if self._projection:
+                self._projection.add(out[0], update, slot.start)
+
+        def multiply(slot: Slot, update: Tensor) -> None:
             if self._targets:
                 squares.add_(torch.linalg.vecdot(update, update))
             for rows, products in zip(self._targets, out[-len(self._targets) :], strict=False):
                 products.addmm_(update, rows[:, slot.start : slot.start + slot.size].to(update.dtype).T)
-            if self._projection:
-                self._projection.add(out[0], update, slot.start)
 
         losses = self._gradients.run(input_ids, labels, consume)
         exact = squares.sqrt().float()
         return [Rows(values, values.norm(dim=1) if self._projection and kind == 0 else exact) for kind, values in enumerate(out)], losses
+
+    def _update_and_sketch(self, slot: Slot, gradient: Tensor, out: Tensor) -> None:
+        from less_core.method.kernels import sketch_update
+
+        assert isinstance(self._projection, Sketch)
+        sketch_update(
+            out,
+            gradient,
+            self._moments.get(slot.name),
+            self._projection.shifts(slot.start, slot.size),
+            start=slot.start,
+            sign_seed=self._projection.sign_seed,
+            kind=self._gradient,
+            fidelity=self._fidelity,
+            step=self._adam.step,
+            beta1=self._adam.beta1,
+            beta2=self._adam.beta2,
+            keep=bool(self._targets),
+        )
 
     def _update(self, slot: Slot, gradient: Tensor, scratch: Tensor) -> Tensor:
         if self._gradient == "sgd":

@@ -1,13 +1,16 @@
 """What every test may ask for: a tiny model made on the spot, small pools and targets, a configuration of all of them."""
 
 import os
+from pathlib import Path
 
 # Before torch is imported, here and in processes that tests start: shards are compared byte for byte, and sums depend on the threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Triton reads this when it is first imported, by torch too: without a GPU its kernels are run in its interpreter.
+if not Path("/dev/nvidiactl").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest

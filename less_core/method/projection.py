@@ -48,6 +48,11 @@ def make_projection(kind: str, dim: int, seed: int, device: torch.device) -> Pro
     raise ConfigError("features.projection.kind", "sketch, rademacher or fast-jl", repr(kind), "Choose one of these.")
 
 
+def has_kernels(device: torch.device) -> bool:
+    """Tell whether the Triton kernels of `kernels.py` run on a device. Triton comes with every CUDA build of torch."""
+    return device.type == "cuda"
+
+
 class Sketch:
     """Signed count-sketch (Charikar, Chen, Farach-Colton 2002) with one add a coordinate and no scatter.
 
@@ -58,10 +63,11 @@ class Sketch:
     def __init__(self, dim: int, seed: int, device: torch.device) -> None:
         self.dim = dim
         self.device = device
-        self._sign_seed = derive_seed(seed, "sketch-sign")
+        self.sign_seed = derive_seed(seed, "sketch-sign")
         self._shift_seed = derive_seed(seed, "sketch-shift")
         # Signs and shifts of a slice are the same in every batch: cheaper to keep than to hash anew. Kept in the dtype of
         # the gradients, because torch converts the smaller one at every product, which takes longer than the product.
+        self._shifts: dict[tuple[int, int], Tensor] = {}
         self._slices: dict[tuple[int, int], tuple[Tensor, list[int]]] = {}
 
     def add(self, out: Tensor, values: Tensor, start: int) -> None:
@@ -79,12 +85,18 @@ class Sketch:
                 out[:, : size - first].add_(values[:, done + first : stop])
             done = stop
 
+    def shifts(self, start: int, n: int) -> Tensor:
+        """Return int64 [blocks] on the device, the shift of each block of `dim` coordinates that the slice touches."""
+        key = (start, n)
+        if key not in self._shifts:
+            blocks = torch.arange(start // self.dim, (start + n - 1) // self.dim + 1)
+            self._shifts[key] = ((random_words(self._shift_seed, blocks) & (2**63 - 1)) % self.dim).to(self.device)
+        return self._shifts[key]
+
     def _slice(self, start: int, n: int) -> tuple[Tensor, list[int]]:
         key = (start, n)
         if key not in self._slices:
-            blocks = torch.arange(start // self.dim, (start + n - 1) // self.dim + 1)
-            shifts = (random_words(self._shift_seed, blocks) & (2**63 - 1)) % self.dim
-            self._slices[key] = (random_signs(self._sign_seed, start, n, self.device).float(), shifts.tolist())
+            self._slices[key] = (random_signs(self.sign_seed, start, n, self.device).float(), self.shifts(start, n).tolist())
         return self._slices[key]
 
 
@@ -96,12 +108,16 @@ class Rademacher:
     def __init__(self, dim: int, seed: int, device: torch.device) -> None:
         self.dim = dim
         self.device = device
-        self._seed = derive_seed(seed, "rademacher")
+        self.seed = derive_seed(seed, "rademacher")
         bytes_ = torch.arange(256, device=device)[:, None]
         bits = (bytes_ >> torch.arange(8, device=device)) & 1
         self._signs_of_byte = (1 - 2 * bits).float() / dim**0.5  # [256, 8]
 
     def add(self, out: Tensor, values: Tensor, start: int) -> None:
+        if has_kernels(self.device):
+            from less_core.method.kernels import rademacher_add
+
+            return rademacher_add(out, values.contiguous(), start=start, seed=self.seed)
         for done in range(0, values.shape[1], self.rows):
             piece = values[:, done : done + self.rows]
             out.addmm_(piece, self._matrix(start + done, piece.shape[1]))
@@ -109,7 +125,7 @@ class Rademacher:
     def _matrix(self, start: int, count: int) -> Tensor:
         words_a_row = self.dim // WORD
         counters = torch.arange(start * words_a_row, (start + count) * words_a_row, device=self.device)
-        bytes_ = random_words(self._seed, counters).view(torch.uint8)
+        bytes_ = random_words(self.seed, counters).view(torch.uint8)
         return self._signs_of_byte[bytes_.int()].view(count, self.dim)
 
 

@@ -1,0 +1,241 @@
+"""Feature extraction on a GPU, against the forward and backward it cannot do without and against the LESS scripts' way, in one run.
+
+    python benchmarks/gpu.py [--shape llama-2-7b] [--rank 128] [--dim 8192] [--profile]      # under ten minutes on an H100
+
+Needs torch, transformers, peft, accelerate and pyarrow alone. The model has random weights, the lengths are drawn like the paper's:
+log-normal with a mean of 371 tokens, cut at 2048, the last 40% labelled.
+
+floor        forward and backward of the same batches with every weight frozen: what the model itself takes, logits at labelled positions
+sketch       ours: per-example gradients, Adam's update and count-sketch in one kernel a LoRA matrix
+exact        the same, and exact products with the gradients of 57 subtasks (bfloat16)
+rademacher   ours with the dense projection, its matrix made in registers (on fewer examples)
+fast-jl      the dense projection by the library of the LESS scripts, where it is installed
+LESS way     batch of one, weights' gradients by autograd, Adam's update on the whole, 16 at a time projected by fast-jl or our dense kernel
+
+Each variant runs over batches of the same examples, warmed up first; times are of the device, in turns. `--shape tiny` tries every line on a CPU.
+"""
+
+import argparse
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from less_core.data.encoding import EncodedExample
+from less_core.extraction import GradientExtractor
+from less_core.method.adam import adam_update
+from less_core.method.projection import FastJL, Projection, Rademacher, Sketch
+from less_core.model.adapter import lora_parameters
+from less_core.model.batching import collate, fill_batches
+from less_core.model.checkpoint import AdamState
+from less_core.model.gradients import PerExampleGradients
+from less_core.model.losses import example_losses
+
+SHAPES = {
+    "llama-2-7b": {
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+    },
+    "llama-1b": {
+        "vocab_size": 32000,
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+    },
+    "tiny": {"vocab_size": 400, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4},
+}
+MEAN, LONGEST, LABELLED = 371, 2048, 0.4
+SPREAD = 0.7  # of the logarithm of a length
+SUBTASKS = 57
+AT_ONCE = 16  # gradients projected together, in the LESS scripts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=SHAPES, default="llama-2-7b")
+    parser.add_argument("--rank", type=int, default=128)
+    parser.add_argument("--dim", type=int, default=8192)
+    parser.add_argument("--examples", type=int, default=384)
+    parser.add_argument("--slow-examples", type=int, default=32, help="for the LESS way and the dense projections")
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="a 7B model keeps some 7 MB a token for the backward pass")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--profile", action="store_true", help="print where the time of the sketch goes")
+    arguments = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = make_model(arguments.shape, arguments.rank, device)
+    examples = make_examples(arguments.examples, int(model.config.vocab_size))
+    slow = examples[:: max(1, len(examples) // arguments.slow_examples)][: arguments.slow_examples]
+    size = PerExampleGradients(model).size
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    tokens = sum(len(e.input_ids) for e in examples)
+    print(
+        f"{name}, torch {torch.__version__}: {arguments.shape}, {model.dtype}, rank {arguments.rank}, {size:,} LoRA weights, dim {arguments.dim}"
+    )
+    print(
+        f"{len(examples)} examples of {tokens / len(examples):.0f} tokens in the mean, batches of {arguments.batch_tokens} tokens, dim {arguments.dim}"
+    )
+    variants = make_variants(model, arguments.dim, size, arguments.batch_tokens)
+    chosen = {name: slow if name in ("rademacher", "fast-jl", "LESS way") else examples for name in variants}
+    seconds = dict.fromkeys(variants, math.inf)
+    for round_ in range(arguments.rounds + 1):
+        for name, variant in variants.items():
+            took = timed(lambda variant=variant, name=name: variant(chosen[name]), device)
+            if round_:  # the first is to warm up
+                seconds[name] = min(seconds[name], took)
+    per_token = {name: took / sum(len(e.input_ids) for e in chosen[name]) for name, took in seconds.items()}
+    less = per_token["LESS way"]
+    print("| variant | examples | examples/s | tokens/s | time / floor | times as fast as the LESS way |\n|" + " --- |" * 6)
+    for name, took in per_token.items():
+        rate = len(chosen[name]) / seconds[name]
+        print(f"| {name} | {len(chosen[name])} | {rate:.2f} | {1 / took:,.0f} | {took / per_token['floor']:.3f} | {less / took:.1f} |")
+    if device.type == "cuda":
+        print(f"peak device memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    if arguments.profile:
+        profile(lambda: variants["sketch"](examples[:64]), device)
+
+
+def make_model(shape: str, rank: int, device: torch.device) -> PeftModel:
+    """Return the shape with random weights, made where they are to be: 13 GB would take minutes to draw on a CPU and to copy."""
+    config = LlamaConfig(max_position_embeddings=LONGEST, use_cache=False, **SHAPES[shape])
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16 if device.type == "cuda" else torch.float32)
+    try:
+        with device:
+            base = LlamaForCausalLM(config)
+    finally:
+        torch.set_default_dtype(before)
+    for parameter in base.parameters():
+        parameter.requires_grad_(False)
+    lora = LoraConfig(r=rank, lora_alpha=4 * rank, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], task_type="CAUSAL_LM")
+    model = get_peft_model(base, lora).eval()
+    for parameter in lora_parameters(model).values():
+        torch.nn.init.normal_(parameter, std=0.01)
+    return model
+
+
+def make_examples(count: int, vocabulary: int) -> list[EncodedExample]:
+    generator = random.Random(0)
+    centre = math.log(MEAN) - SPREAD**2 / 2
+    lengths = [min(LONGEST, max(16, round(generator.lognormvariate(centre, SPREAD)))) for _ in range(count)]
+    return [
+        EncodedExample(
+            str(number), [generator.randrange(vocabulary) for _ in range(n)], [place >= n * (1 - LABELLED) for place in range(n)], False
+        )
+        for number, n in enumerate(lengths)
+    ]
+
+
+def make_variants(model: PeftModel, dim: int, size: int, batch_tokens: int) -> dict[str, Callable[[list[EncodedExample]], None]]:
+    device = model.device
+    adam = random_adam(model)
+    rows = torch.randn(SUBTASKS, size, dtype=torch.bfloat16, device=device)
+
+    def ours(projection: Projection, targets: list[Tensor] | None = None) -> Callable[[list[EncodedExample]], None]:
+        extractor = GradientExtractor(model, gradient="adam", fidelity="less-code", adam=adam, projection=projection, targets=targets or [])
+
+        def run(examples: list[EncodedExample]) -> None:
+            extractor.extract(examples, batch_tokens)
+
+        return run
+
+    def floor(examples: list[EncodedExample]) -> None:
+        frozen(model, examples, batch_tokens)
+
+    dense: Projection = Rademacher(dim, 0, device)
+    variants = {"floor": floor, "sketch": ours(Sketch(dim, 0, device)), "exact": ours(Sketch(dim, 0, device), [rows])}
+    variants["rademacher"] = ours(dense)
+    try:
+        dense = FastJL(dim, 0, device)
+        variants["fast-jl"] = ours(dense)
+    except Exception as error:  # not installed, or no GPU
+        print(f"fast-jl left out: {error}")
+    variants["LESS way"] = LessWay(model, dense, adam)
+    return variants
+
+
+def random_adam(model: PeftModel) -> AdamState:
+    parameters = lora_parameters(model)
+    first = {name: 1e-4 * torch.randn_like(p.data, dtype=torch.float32) for name, p in parameters.items()}
+    second = {name: 1e-8 * torch.rand_like(p.data, dtype=torch.float32) for name, p in parameters.items()}
+    return AdamState(10, 0.9, 0.999, first, second)
+
+
+def frozen(model: PeftModel, examples: list[EncodedExample], batch_tokens: int) -> None:
+    """Run forward and backward with no weight gradient at all."""
+
+    def require(module: torch.nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return output.detach().requires_grad_(True)
+
+    trained = list(lora_parameters(model).values())
+    handle = model.get_input_embeddings().register_forward_hook(require)
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        for places in fill_batches([len(e.input_ids) for e in examples], batch_tokens):
+            batch = collate([examples[place] for place in places])
+            example_losses(model, batch["input_ids"].to(model.device), batch["labels"]).sum().backward()
+    finally:
+        handle.remove()
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+class LessWay:
+    """One example at a time; whole gradients are gathered and projected when there are sixteen."""
+
+    def __init__(self, model: PeftModel, projection: Projection, adam: AdamState) -> None:
+        self.model, self.projection = model, projection
+        names = sorted(lora_parameters(model))
+        self.first, self.second = (
+            torch.cat([m[n].flatten() for n in names]).to(model.device) for m in (adam.first_moment, adam.second_moment)
+        )
+
+    def __call__(self, examples: list[EncodedExample]) -> None:
+        parameters = lora_parameters(self.model)
+        gathered: list[Tensor] = []
+        for number, example in enumerate(examples, 1):
+            batch = {name: tensor.to(self.model.device) for name, tensor in collate([example]).items()}
+            self.model(input_ids=batch["input_ids"], labels=batch["labels"], use_cache=False).loss.backward()
+            gradient = torch.cat([parameters[name].grad.flatten() for name in sorted(parameters)])[None].float()
+            self.model.zero_grad()
+            gathered.append(adam_update(gradient, self.first, self.second, step=10, beta1=0.9, beta2=0.999, fidelity="less-code"))
+            if len(gathered) == AT_ONCE or number == len(examples):
+                out = torch.zeros(len(gathered), self.projection.dim, device=self.model.device)
+                self.projection.add(out, torch.cat(gathered), 0)
+                out.cpu()
+                gathered.clear()
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def profile(work: Callable[[], object], device: torch.device) -> None:
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device.type == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as found:
+        work()
+    by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    print(found.key_averages().table(sort_by=by, row_limit=25, max_name_column_width=60))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,30 +1,36 @@
 """Feature extraction against its floor and against the LESS scripts' way, on the same batches in one run.
 
-    python benchmarks/extraction.py --model MODEL [--rank 8] [--dim 8192] [--lengths 64,128,256] [--examples 48]
+    python benchmarks/extraction.py --model demo/model [--data DATA] [--rank 8] [--dim 8192] [--examples 48]
 
-floor       a plain forward and backward of the same batches: autograd's summed LoRA gradient, logits at labelled positions
+floor       forward and backward of the same batches with every weight frozen: what the model itself takes, logits at labelled positions
+training    the same with autograd's summed LoRA gradient, as a training step has it
 sketch      ours: per-example gradients, Adam's update, count-sketch
+exact       the same, and exact products with the gradients of 57 subtasks
 rademacher  ours with a dense projection
 LESS way    batch of one, the whole gradient flattened, Adam's update on it, dense projection of 16 gradients at a time
+
+With --data, examples are drawn from its training files and cut at 512 tokens; else lengths are made up. `gpu.py` is the same on a GPU.
 
 The variants take turns on every batch, so that a change in the machine's speed meets all of them. Peak memory is that of a process
 of its own that runs the sketch alone, for some examples and for four times as many.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from gpu import frozen
 from peft import PeftModel
 from torch import Tensor
 
 from less_core.config import LoraSettings
-from less_core.data.encoding import EncodedExample
+from less_core.data.encoding import EncodedExample, Encoder
+from less_core.data.index import assemble, draw, index_pool
+from less_core.data.pools import open_rows, read_example
 from less_core.extraction import GradientExtractor
 from less_core.method.adam import adam_update
 from less_core.method.projection import Rademacher, Sketch
@@ -32,10 +38,13 @@ from less_core.model.adapter import lora_parameters
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
-from less_core.model.loading import add_lora, load_base_model, pick_device, pick_dtype
+from less_core.model.loading import add_lora, load_base_model, load_tokenizer, pick_device, pick_dtype
 from less_core.model.losses import example_losses
 
 PROJECTED_AT_ONCE = 16  # gradients, in the LESS scripts
+POOLS = ("gsm8k_train", "flan_cot", "codegen", "roleplay")
+LONGEST = 512  # tokens of an example
+SUBTASKS = 57  # as MMLU has
 
 
 def main() -> None:
@@ -44,12 +53,13 @@ def main() -> None:
     model = load_model(arguments, device)
     if arguments.memory_only:
         extractor(model, Sketch(arguments.dim, 0, device)).extract(make_examples(model, arguments), arguments.batch_tokens)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        print(int(line.split()[1]) / 2**20)  # getrusage would begin with the parent's
         return
     examples = make_examples(model, arguments)
     order = fill_batches([len(e.input_ids) for e in examples], arguments.batch_tokens)
     batches = [[examples[i] for i in batch] for batch in order]
-    variants = make_variants(model, arguments.dim)
+    variants = make_variants(model, arguments.dim, arguments.skip.split(","))
     seconds = run_in_turns(variants, batches, device)
     tokens = sum(len(e.input_ids) for e in examples)
     size = PerExampleGradients(model).size
@@ -73,6 +83,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--dim", type=int, default=8192)
     parser.add_argument("--lengths", default="64,128,256", help="tokens, in turn; two thirds of them prompt")
+    parser.add_argument("--data", help="folder with train/, for examples of real lengths")
+    parser.add_argument("--skip", default="", help="variants to leave out, such as rademacher")
     parser.add_argument("--examples", type=int, default=48)
     parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--device", default="auto")
@@ -91,6 +103,13 @@ def load_model(arguments: argparse.Namespace, device: torch.device) -> PeftModel
 
 
 def make_examples(model: PeftModel, arguments: argparse.Namespace) -> list[EncodedExample]:
+    if arguments.data:
+        sources = {name: open_rows(f"{arguments.data}/train/{name}.jsonl") for name in POOLS}
+        table = assemble([index_pool(n, s, "auto", skip_bad_rows=False).table for n, s in sources.items()], [0] * len(sources)).table
+        rows = draw(table, arguments.examples, purpose="extraction").to_pylist()
+        encoder = Encoder(load_tokenizer(Path(arguments.model)), "tulu", LONGEST)
+        encoded = encoder.encode([read_example(sources[row["pool"]], row["file"], row["offset"], "auto") for row in rows])
+        return [e for e in encoded if e.num_label_tokens]
     lengths = [int(length) for length in arguments.lengths.split(",")]
     generator = torch.Generator().manual_seed(0)
     vocabulary = model.config.vocab_size
@@ -109,25 +128,30 @@ def random_adam(model: PeftModel) -> AdamState:
     return AdamState(10, 0.9, 0.999, first, second)
 
 
-def extractor(model: PeftModel, projection: Sketch | Rademacher) -> GradientExtractor:
-    return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection)
+def extractor(model: PeftModel, projection: Sketch | Rademacher, targets: Sequence[Tensor] = ()) -> GradientExtractor:
+    return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection, targets=targets)
 
 
 Variant = Callable[[list[EncodedExample]], object]
 
 
-def make_variants(model: PeftModel, dim: int) -> dict[str, Variant]:
+def make_variants(model: PeftModel, dim: int, skip: list[str]) -> dict[str, Variant]:
     device = model.device
-    ours = {"sketch": extractor(model, Sketch(dim, 0, device)), "rademacher": extractor(model, Rademacher(dim, 0, device))}
-    return {
-        "floor": lambda batch: floor(model, batch),
-        "sketch": lambda batch: ours["sketch"].extract(batch, sys.maxsize),
-        "rademacher": lambda batch: ours["rademacher"].extract(batch, sys.maxsize),
+    rows = torch.randn(SUBTASKS, PerExampleGradients(model).size, device=device)
+    sketch, exact = extractor(model, Sketch(dim, 0, device)), extractor(model, Sketch(dim, 0, device), [rows])
+    dense = extractor(model, Rademacher(dim, 0, device))
+    variants: dict[str, Variant] = {
+        "floor": lambda batch: frozen(model, batch, sys.maxsize),
+        "training": lambda batch: training(model, batch),
+        "sketch": lambda batch: sketch.extract(batch, sys.maxsize),
+        "exact": lambda batch: exact.extract(batch, sys.maxsize),
+        "rademacher": lambda batch: dense.extract(batch, sys.maxsize),
         "LESS way": LessWay(model, Rademacher(dim, 0, device)),
     }
+    return {name: variant for name, variant in variants.items() if name not in skip}
 
 
-def floor(model: PeftModel, batch: list[EncodedExample]) -> None:
+def training(model: PeftModel, batch: list[EncodedExample]) -> None:
     tensors = {name: tensor.to(model.device) for name, tensor in collate(batch).items()}
     example_losses(model, tensors["input_ids"], tensors["labels"]).sum().backward()
     model.zero_grad()

@@ -10,9 +10,9 @@ sketch       ours: per-example gradients, Adam's update and count-sketch in one 
 exact        the same, and exact products with the gradients of 57 subtasks (bfloat16)
 rademacher   ours with the dense projection, its matrix made in registers (on fewer examples)
 fast-jl      the dense projection by the library of the LESS scripts, where it is installed
-LESS way     batch of one, weights' gradients by autograd, Adam's update on the whole, 16 at a time projected by fast-jl or our dense kernel
+LESS way     batch of one, weights' gradients by autograd, Adam's update on the whole, 16 at a time projected by fast-jl or our kernel
 
-Each variant runs over batches of the same examples, warmed up first; times are of the device, in turns. `--shape tiny` tries every line on a CPU.
+Each variant runs over batches of the same examples, warmed up first; they take turns. `--shape tiny` tries every line on a CPU.
 """
 
 import argparse
@@ -79,12 +79,8 @@ def main() -> None:
     size = PerExampleGradients(model).size
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     tokens = sum(len(e.input_ids) for e in examples)
-    print(
-        f"{name}, torch {torch.__version__}: {arguments.shape}, {model.dtype}, rank {arguments.rank}, {size:,} LoRA weights, dim {arguments.dim}"
-    )
-    print(
-        f"{len(examples)} examples of {tokens / len(examples):.0f} tokens in the mean, batches of {arguments.batch_tokens} tokens, dim {arguments.dim}"
-    )
+    print(f"{name}, torch {torch.__version__}: {arguments.shape}, {model.dtype}, rank {arguments.rank}, {size:,} LoRA weights")
+    print(f"{len(examples)} examples of {tokens / len(examples):.0f} tokens in the mean, at most {arguments.batch_tokens} a batch")
     variants = make_variants(model, arguments.dim, size, arguments.batch_tokens)
     chosen = {name: slow if name in ("rademacher", "fast-jl", "LESS way") else examples for name in variants}
     seconds = dict.fromkeys(variants, math.inf)

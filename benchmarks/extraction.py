@@ -1,92 +1,96 @@
-"""Feature extraction against its floor and against the LESS scripts' way, on the same batches in one run.
+"""Feature extraction against its floor, the LESS scripts' way and bergson, on the same batches in one run.
 
-    python benchmarks/extraction.py --model demo/model [--data DATA] [--rank 8] [--dim 8192] [--examples 48]
+    python benchmarks/extraction.py --model demo/model [--data DATA] [--rank 8] [--dim 8192] [--examples 48] [--bergson-venv DIR]
 
-floor       forward and backward of the same batches with every weight frozen: what the model itself takes, logits at labelled positions
-training    the same with autograd's summed LoRA gradient, as a training step has it
-sketch      ours: per-example gradients, Adam's update, count-sketch
-exact       the same, and exact products with the gradients of 57 subtasks
-rademacher  ours with a dense projection
-LESS way    batch of one, the whole gradient flattened, Adam's update on it, dense projection of 16 gradients at a time
+floor        forward and backward of the same batches with every weight frozen, so that only activations have gradients. No method that
+             differentiates through the model does less. It is given our batches and our loss, with logits at labelled positions only:
+             without them it would be slower and we would look better. It goes down to the embeddings, as ours does, which is one layer's
+             q, k and v more than LoRA gradients need.
+training     the same with the LoRA weights trainable: autograd's products for their summed gradient come on top. To be faster than this
+             is to form every example's gradient in less time than autograd forms their sum; it is not to be free.
+sketch       ours: per-example gradients, Adam's update, count-sketch
+exact        the same, and exact products with the gradients of 57 subtasks
+rademacher   ours with a dense projection, on --dense-batches batches
+LESS way     batch of one, logits everywhere, the whole gradient flattened, Adam's update on it, dense projection of 16 gradients at a
+             time; on --less-examples examples spread over the batches
+bergson      bergson 2.5.1 in an environment of its own, with Adam's second moments; `bergson_peer.py` says what is the same and what not
+bergson sgd  without moments: its fastest way, to a feature that is not the paper's
 
-With --data, examples are drawn from its training files and cut at 512 tokens; else lengths are made up. `gpu.py` is the same on a GPU.
+Examples are drawn at random from the training files in --data and cut at 512 tokens; without it lengths are made up. `gpu.py` is the same
+on a GPU.
 
-The variants take turns on every batch, so that a change in the machine's speed meets all of them. Peak memory is that of a process
-of its own that runs the sketch alone, for some examples and for four times as many.
+The variants take turns on every batch, so that a change in the machine's speed meets all of them; bergson's process waits for its turn.
+Loading, and one batch to warm up, are not counted. What runs on less than all is compared by its time per token with that of the floor
+on the batches that it took part in. Peak memory is that of a process of its own that runs the sketch alone, for a quarter of the
+examples and for all.
 """
 
 import argparse
+import contextlib
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from gpu import frozen
+from bergson_client import Bergson
+from extraction_variants import Batch, Variant, count_tokens, make_variants, sketch_extractor
 from peft import PeftModel
-from torch import Tensor
 
 from less_core.config import LoraSettings
 from less_core.data.encoding import EncodedExample, Encoder
-from less_core.data.index import assemble, draw, index_pool
-from less_core.data.pools import open_rows, read_example
-from less_core.extraction import GradientExtractor
-from less_core.method.adam import adam_update
-from less_core.method.projection import Rademacher, Sketch
+from less_core.data.index import parse_row
+from less_core.data.pools import open_rows
 from less_core.model.adapter import lora_parameters
-from less_core.model.batching import collate, fill_batches
-from less_core.model.checkpoint import AdamState
+from less_core.model.batching import fill_batches
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model, load_tokenizer, pick_device, pick_dtype
-from less_core.model.losses import example_losses
 
-PROJECTED_AT_ONCE = 16  # gradients, in the LESS scripts
-POOLS = ("gsm8k_train", "flan_cot", "codegen", "roleplay")
 LONGEST = 512  # tokens of an example
-SUBTASKS = 57  # as MMLU has
 
 
 def main() -> None:
     arguments = parse_arguments()
     device = pick_device(arguments.device)
     model = load_model(arguments, device)
+    examples = make_examples(model, arguments)
     if arguments.memory_only:
-        extractor(model, Sketch(arguments.dim, 0, device)).extract(make_examples(model, arguments), arguments.batch_tokens)
+        sketch_extractor(model, arguments.dim).extract(examples, arguments.batch_tokens)
         (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         print(int(line.split()[1]) / 2**20)  # getrusage would begin with the parent's
         return
-    examples = make_examples(model, arguments)
-    order = fill_batches([len(e.input_ids) for e in examples], arguments.batch_tokens)
-    batches = [[examples[i] for i in batch] for batch in order]
-    variants = make_variants(model, arguments.dim, arguments.skip.split(","))
-    seconds = run_in_turns(variants, batches, device)
-    tokens = sum(len(e.input_ids) for e in examples)
-    size = PerExampleGradients(model).size
-    print(
-        f"{Path(arguments.model).name}, {device.type}, {model.dtype}, rank {arguments.rank}: {size:,} LoRA parameters, dim {arguments.dim}"
-    )
-    print(f"{len(examples)} examples, {tokens} tokens, {len(batches)} batches of at most {arguments.batch_tokens}")
-    print(f"{'':12}{'examples/s':>12}{'tokens/s':>12}{'time / floor':>14}")
-    for name, total in seconds.items():
-        print(f"{name:12}{len(examples) / total:12.2f}{tokens / total:12.0f}{total / seconds['floor']:14.3f}")
+    batches = [[examples[i] for i in batch] for batch in fill_batches([len(e.input_ids) for e in examples], arguments.batch_tokens)]
+    print_setting(arguments, model, batches)
+    with contextlib.ExitStack() as stack:
+        variants = make_variants(model, arguments.dim, batches, arguments.dense_batches, arguments.less_examples)
+        if arguments.bergson_venv:
+            bergson = stack.enter_context(Bergson(arguments.bergson_venv, model, examples, arguments.dim))
+            print(bergson.description)
+            variants |= {name: Variant(bergson.of(kind), batches) for name, kind in (("bergson", "adam"), ("bergson sgd", "sgd"))}
+        variants = {name: variant for name, variant in variants.items() if name not in arguments.skip.split(",")}
+        print_table(variants, run_in_turns(variants, batches, device), batches)
     if device.type == "cuda":
         print(f"peak device memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
     else:
-        few, many = (peak_memory(count) for count in (len(examples), 4 * len(examples)))
-        print(f"peak memory of the sketch: {few:.2f} GiB with {len(examples)} examples, {many:.2f} GiB with {4 * len(examples)}")
+        few, many = (peak_memory(count) for count in (len(examples) // 4, len(examples)))
+        print(f"peak memory of the sketch: {few:.2f} GiB with {len(examples) // 4} examples, {many:.2f} GiB with {len(examples)}")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder with safetensors and config.json")
+    parser.add_argument("--model", required=True, type=Path, help="folder with safetensors, config.json and tokenizer")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--dim", type=int, default=8192)
-    parser.add_argument("--lengths", default="64,128,256", help="tokens, in turn; two thirds of them prompt")
-    parser.add_argument("--data", help="folder with train/, for examples of real lengths")
-    parser.add_argument("--skip", default="", help="variants to leave out, such as rademacher")
+    parser.add_argument("--data", type=Path, help="folder with train/, for real examples")
+    parser.add_argument("--lengths", default="64,128,256", help="tokens, in turn, without --data; two thirds of them prompt")
     parser.add_argument("--examples", type=int, default=48)
     parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--dense-batches", type=int, default=1, help="for rademacher")
+    parser.add_argument("--less-examples", type=int, default=16, help="for the LESS way; a multiple of 16")
+    parser.add_argument("--bergson-venv", type=Path, help="environment with bergson, made if it is missing")
+    parser.add_argument("--skip", default="", help="variants to leave out, such as rademacher")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--modules", default="q_proj,k_proj,v_proj,o_proj")
     parser.add_argument("--memory-only", action="store_true", help=argparse.SUPPRESS)
@@ -94,7 +98,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def load_model(arguments: argparse.Namespace, device: torch.device) -> PeftModel:
-    base = load_base_model(Path(arguments.model), pick_dtype("auto", device), device)
+    # Resolved, because the adapter's configuration, which bergson reads, names the folder.
+    base = load_base_model(arguments.model.resolve(), pick_dtype("auto", device), device)
     lora = LoraSettings(rank=arguments.rank, alpha=4 * arguments.rank, target_modules=arguments.modules.split(","))
     model = add_lora(base, lora).eval()
     for parameter in lora_parameters(model).values():
@@ -104,12 +109,12 @@ def load_model(arguments: argparse.Namespace, device: torch.device) -> PeftModel
 
 def make_examples(model: PeftModel, arguments: argparse.Namespace) -> list[EncodedExample]:
     if arguments.data:
-        sources = {name: open_rows(f"{arguments.data}/train/{name}.jsonl") for name in POOLS}
-        table = assemble([index_pool(n, s, "auto", skip_bad_rows=False).table for n, s in sources.items()], [0] * len(sources)).table
-        rows = draw(table, arguments.examples, purpose="extraction").to_pylist()
-        encoder = Encoder(load_tokenizer(Path(arguments.model)), "tulu", LONGEST)
-        encoded = encoder.encode([read_example(sources[row["pool"]], row["file"], row["offset"], "auto") for row in rows])
-        return [e for e in encoded if e.num_label_tokens]
+        sources = [open_rows(str(path)) for path in sorted((arguments.data / "train").glob("*.jsonl"))]
+        drawn = [parse_row(source, row, "auto") for source in sources for row in source.rows()]
+        random.Random(0).shuffle(drawn)
+        # Some keep no label; twice as many are more than enough.
+        encoded = Encoder(load_tokenizer(arguments.model), "tulu", LONGEST).encode(drawn[: 2 * arguments.examples])
+        return [e for e in encoded if e.num_label_tokens][: arguments.examples]
     lengths = [int(length) for length in arguments.lengths.split(",")]
     generator = torch.Generator().manual_seed(0)
     vocabulary = model.config.vocab_size
@@ -121,86 +126,46 @@ def make_examples(model: PeftModel, arguments: argparse.Namespace) -> list[Encod
     return examples
 
 
-def random_adam(model: PeftModel) -> AdamState:
-    generator = torch.Generator().manual_seed(1)
-    first = {name: 1e-4 * torch.randn(p.shape, generator=generator) for name, p in lora_parameters(model).items()}
-    second = {name: 1e-8 * torch.rand(p.shape, generator=generator) for name, p in lora_parameters(model).items()}
-    return AdamState(10, 0.9, 0.999, first, second)
+def print_setting(arguments: argparse.Namespace, model: PeftModel, batches: Sequence[Batch]) -> None:
+    examples = [example for batch in batches for example in batch]
+    tokens, labelled = count_tokens(examples), sum(e.num_label_tokens for e in examples)
+    print(
+        f"{arguments.model.name}, {model.device.type} with {torch.get_num_threads()} threads, {model.dtype}, rank {arguments.rank}: "
+        f"{PerExampleGradients(model).size:,} LoRA parameters, dim {arguments.dim}"
+    )
+    print(
+        f"{len(examples)} examples, {tokens} tokens (longest {max(len(e.input_ids) for e in examples)}, {labelled / tokens:.0%} labelled), "
+        f"{len(batches)} batches of at most {arguments.batch_tokens}",
+        flush=True,
+    )
 
 
-def extractor(model: PeftModel, projection: Sketch | Rademacher, targets: Sequence[Tensor] = ()) -> GradientExtractor:
-    return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection, targets=targets)
-
-
-Variant = Callable[[list[EncodedExample]], object]
-
-
-def make_variants(model: PeftModel, dim: int, skip: list[str]) -> dict[str, Variant]:
-    device = model.device
-    rows = torch.randn(SUBTASKS, PerExampleGradients(model).size, device=device)
-    sketch, exact = extractor(model, Sketch(dim, 0, device)), extractor(model, Sketch(dim, 0, device), [rows])
-    dense = extractor(model, Rademacher(dim, 0, device))
-    variants: dict[str, Variant] = {
-        "floor": lambda batch: frozen(model, batch, sys.maxsize),
-        "training": lambda batch: training(model, batch),
-        "sketch": lambda batch: sketch.extract(batch, sys.maxsize),
-        "exact": lambda batch: exact.extract(batch, sys.maxsize),
-        "rademacher": lambda batch: dense.extract(batch, sys.maxsize),
-        "LESS way": LessWay(model, Rademacher(dim, 0, device)),
-    }
-    return {name: variant for name, variant in variants.items() if name not in skip}
-
-
-def training(model: PeftModel, batch: list[EncodedExample]) -> None:
-    tensors = {name: tensor.to(model.device) for name, tensor in collate(batch).items()}
-    example_losses(model, tensors["input_ids"], tensors["labels"]).sum().backward()
-    model.zero_grad()
-
-
-class LessWay:
-    """One example at a time; whole gradients are gathered and projected when there are sixteen, across batches."""
-
-    def __init__(self, model: PeftModel, projection: Rademacher) -> None:
-        self.model, self.projection = model, projection
-        adam = random_adam(model)
-        names = sorted(lora_parameters(model))
-        self.first, self.second = (
-            torch.cat([m[n].flatten() for n in names]).to(model.device) for m in (adam.first_moment, adam.second_moment)
-        )
-        self.gathered: list[Tensor] = []
-
-    def __call__(self, batch: list[EncodedExample]) -> None:
-        parameters = lora_parameters(self.model)
-        for example in batch:
-            tensors = {name: tensor.to(self.model.device) for name, tensor in collate([example]).items()}
-            self.model(input_ids=tensors["input_ids"], labels=tensors["labels"], use_cache=False).loss.backward()
-            gradient = torch.cat([parameters[name].grad.flatten() for name in sorted(parameters)])[None].float()
-            self.model.zero_grad()
-            self.gathered.append(adam_update(gradient, self.first, self.second, step=10, beta1=0.9, beta2=0.999, fidelity="less-code"))
-            if len(self.gathered) == PROJECTED_AT_ONCE:
-                self.flush()
-
-    def flush(self) -> None:
-        if self.gathered:
-            out = torch.zeros(len(self.gathered), self.projection.dim, device=self.model.device)
-            self.projection.add(out, torch.cat(self.gathered), 0)
-            self.gathered.clear()
-
-
-def run_in_turns(variants: dict[str, Variant], batches: list[list[EncodedExample]], device: torch.device) -> dict[str, float]:
-    """Return seconds of each variant over all batches, after one batch to warm up."""
-    seconds = dict.fromkeys(variants, 0.0)
-    for number, batch in enumerate([batches[-1], *batches]):
+def run_in_turns(variants: dict[str, Variant], batches: Sequence[Batch], device: torch.device) -> dict[str, dict[int, float]]:
+    """Return seconds of each variant by batch, after one batch to warm up."""
+    for variant in variants.values():
+        if variant.work is batches:  # the others take long, and run through what these have warmed
+            variant.run(batches[-1])
+    seconds: dict[str, dict[int, float]] = {name: {} for name in variants}
+    for number in range(len(batches)):
         for name, variant in variants.items():
-            started = time.perf_counter()
-            variant(batch)
-            if number == len(batches) and isinstance(variant, LessWay):
-                variant.flush()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if number:
-                seconds[name] += time.perf_counter() - started
+            if variant.work[number]:
+                started = time.perf_counter()
+                variant.run(variant.work[number])
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                seconds[name][number] = time.perf_counter() - started
     return seconds
+
+
+def print_table(variants: dict[str, Variant], seconds: dict[str, dict[int, float]], batches: Sequence[Batch]) -> None:
+    print(f"{'':12}{'batches':>8}{'examples':>10}{'examples/s':>12}{'tokens/s':>10}{'time / floor':>14}{'time / training':>17}")
+    for name, by_batch in seconds.items():
+        examples = [example for number in by_batch for example in variants[name].work[number]]
+        total, tokens = sum(by_batch.values()), count_tokens(examples)
+        whole = sum(count_tokens(batches[number]) for number in by_batch)
+        ratios = [(total / tokens) / (sum(seconds[base][number] for number in by_batch) / whole) for base in ("floor", "training")]
+        counts = f"{len(by_batch):8}{len(examples):10}"
+        print(f"{name:12}{counts}{len(examples) / total:12.2f}{tokens / total:10.0f}{ratios[0]:14.3f}{ratios[1]:17.3f}")
 
 
 def peak_memory(examples: int) -> float:

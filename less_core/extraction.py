@@ -253,7 +253,8 @@ class GradientExtractor(Extractor):
         if self._gradient == "sgd":
             return gradient
         if self._gradient == "sign":
-            return gradient.sign_()
+            broken = torch.sub(gradient, gradient, out=scratch)  # 0, or NaN where there is no sign to take
+            return gradient.sign_().add_(broken)
         adam = self._adam
         first, second = self._moments[slot.name]
         return adam_update(

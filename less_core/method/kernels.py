@@ -1,12 +1,14 @@
 """Triton kernels for a GPU; what they compute is stated in `adam.py` and `projection.py`, which tests compare them with.
 
 Both make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory. Neither
-uses atomics: a program owns some bins of some examples, so the order of its sums, and the result, is the same in every run.
+uses atomics: a program owns some bins of some examples, so the order of its sums, and the result, is the same in every run. The order does
+not depend on the batch either; that of the sketch is the order of `Sketch.add`, whatever the slices.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 # Kernels are of a language of their own, which has no types.
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -16,10 +18,13 @@ from less_core.method.adam import EPSILON, Fidelity
 GOLDEN = tl.constexpr(0x9E3779B97F4A7C15)
 MIX_1 = tl.constexpr(0xBF58476D1CE4E5B9)
 MIX_2 = tl.constexpr(0x94D049BB133111EB)
+ONE = tl.constexpr(0x3F800000)  # the bits of 1.0 in float32; the highest is the sign
 KINDS = {"sgd": 0, "sign": 1, "less-code": 2, "paper": 3}
 
 BINS, ROWS = 128, 4  # of a program of the sketch: gradients are read once, moments and hashes serve all its rows
-DENSE_ROWS, DENSE_BINS, COORDINATES = 32, 64, 32  # of a program of the dense projection
+DENSE_BINS, COORDINATES = 128, 64  # of a program of the dense projection, and of a step of it
+DENSE_ROWS = (16, 64)  # of it, fewest and most: a product has no fewer, and the matrix is made once for all rows of a program
+PARTS = 2048  # programs for one tile of rows, so that even a small batch fills a GPU; a part sums up some of the coordinates
 
 
 def sketch_update(
@@ -56,6 +61,8 @@ def sketch_update(
     batch, n = gradient.shape
     dim = out.shape[1]
     first, second = moments or (gradient, gradient)
+    corrected = kind == "adam" and fidelity == "paper"
+    correction1, correction2 = (1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)) if corrected else (1.0, 1.0)
     grid = (triton.cdiv(dim, BINS), triton.cdiv(batch, ROWS))
     _sketch_update[grid](
         out,
@@ -67,12 +74,13 @@ def sketch_update(
         n,
         dim,
         start,
+        start // dim * dim - start,
         len(shifts),
         sign_seed,
-        beta1,
-        beta2,
-        1 - beta1 ** (step + 1),
-        1 - beta2 ** (step + 1),
+        beta1 / correction1,
+        (1 - beta1) / correction1,
+        beta2 / correction2,
+        (1 - beta2) / correction2,
         KIND=KINDS[fidelity if kind == "adam" else kind],
         KEEP=keep,
         EPSILON=EPSILON,
@@ -92,8 +100,16 @@ def rademacher_add(out: Tensor, values: Tensor, *, start: int, seed: int) -> Non
     """
     batch, n = values.shape
     dim = out.shape[1]
-    grid = (dim // DENSE_BINS, triton.cdiv(batch, DENSE_ROWS))
-    _rademacher_add[grid](out, values, batch, n, dim, start, seed, dim**-0.5, ROWS=DENSE_ROWS, BINS=DENSE_BINS, COORDINATES=COORDINATES)
+    fewest, most = DENSE_ROWS
+    rows = max(fewest, min(most, triton.next_power_of_2(batch)))
+    tiles = triton.cdiv(dim, DENSE_BINS)
+    size = COORDINATES * triton.cdiv(n, COORDINATES * max(1, PARTS // tiles))
+    parts = torch.empty(triton.cdiv(n, size), batch, dim, device=out.device)
+    grid = (tiles, triton.cdiv(batch, rows), len(parts))
+    _rademacher_parts[grid](
+        parts, values, batch, n, dim, start, size, seed, ROWS=rows, BINS=DENSE_BINS, COORDINATES=COORDINATES, num_warps=8
+    )
+    out.add_(parts.sum(dim=0), alpha=dim**-0.5)
 
 
 @triton.jit
@@ -104,7 +120,8 @@ def _random_words(seed, counters):
     return z ^ (z >> 31)
 
 
-@triton.jit
+# A kernel is compiled anew for every integer that is 1 or a multiple of 16, unless it is told not to.
+@triton.jit(do_not_specialize=["batch", "n", "dim", "start", "origin", "blocks", "seed"])
 def _sketch_update(
     out,
     gradient,
@@ -115,12 +132,13 @@ def _sketch_update(
     n,
     dim,
     start,
+    origin,  # the first block's place in the slice: 0 or below
     blocks,
     seed,
-    beta1,
-    beta2,
-    correction1,
-    correction2,
+    of_first,  # the numerator is of_first m + of_gradient g
+    of_gradient,
+    of_second,  # and under the root stands of_second v + of_square g^2
+    of_square,
     KIND: tl.constexpr,
     KEEP: tl.constexpr,
     EPSILON: tl.constexpr,
@@ -128,56 +146,66 @@ def _sketch_update(
     ROWS: tl.constexpr,
 ):
     bins = tl.program_id(0) * BINS + tl.arange(0, BINS)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
-    seed = tl.full((BINS,), 0, tl.int64) + seed
-    total = tl.zeros((ROWS, BINS), tl.float32)
-    begin = start // dim
-    for block in range(blocks):
-        shift = tl.load(shifts + block).to(tl.int32)
-        within = bins - shift  # which coordinate of the block is rolled into each bin
-        within = tl.where(within < 0, within + dim, within)
-        coordinate = (begin + block).to(tl.int64) * dim + within
-        place = coordinate - start
-        inside = (bins < dim) & (place >= 0) & (place < n)
-        bits = _random_words(seed, coordinate >> 6) >> (coordinate & 63).to(tl.uint64)
-        signs = 1.0 - 2.0 * (bits & 1).to(tl.float32)
-        here = rows[:, None] * n + place[None, :]
-        mask = (rows[:, None] < batch) & inside[None, :]
-        update = tl.load(gradient + here, mask=mask, other=0.0)
+    # Bins of which the compiler does not see that they stand side by side in `out`. Else a thread gets four of them in one row, and hashes
+    # and moments are made for every row anew, which costs three times the instructions. So it gets a bin in all rows.
+    bins = tl.where(bins < dim, bins, -1)
+    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
+    into = out + rows * dim + bins[None, :]
+    whose = (rows < batch) & (bins >= 0)[None, :]
+    total = tl.load(into, mask=whose, other=0.0)
+    of_rows = gradient + rows * n
+    # Two blocks at a time, so that more reads are on their way at once.
+    for block in tl.range(0, blocks, loop_unroll_factor=2):
+        within = bins - tl.load(shifts + block).to(tl.int32)  # which coordinate of the block is rolled into each bin
+        place = tl.where(within < 0, within + dim, within) + block * dim + origin
+        inside = (bins >= 0) & (place >= 0) & (place < n)
+        here = of_rows + place[None, :]
+        mask = whose & inside[None, :]
+        update = tl.load(here, mask=mask, other=0.0)
         if KIND == 1:
-            update = tl.where(update > 0, 1.0, tl.where(update < 0, -1.0, update))
+            broken = update - update  # 0, or NaN where there is no sign to take
+            update = tl.where(update > 0, 1.0, tl.where(update < 0, -1.0, update)) + broken
         if KIND >= 2:
             m = tl.load(first + place, mask=inside, other=0.0)[None, :]
             v = tl.load(second + place, mask=inside, other=0.0)[None, :]
-            numerator = beta1 * m + (1 - beta1) * update
-            square = beta2 * v + (1 - beta2) * update * update
-            if KIND == 2:
-                update = numerator / tl.sqrt(square + EPSILON)
-            else:
-                update = numerator / correction1 / (tl.sqrt(square / correction2) + EPSILON)
+            square = of_second * v + of_square * update * update
+            update = of_first * m + of_gradient * update
+            update = update * tl.rsqrt(square + EPSILON) if KIND == 2 else update / (tl.sqrt(square) + EPSILON)
         if KEEP:
-            tl.store(gradient + here, update, mask=mask)
-        total += tl.where(mask, update * signs[None, :], 0.0)
-    into = out + rows[:, None] * dim + bins[None, :]
-    mask = (rows[:, None] < batch) & (bins[None, :] < dim)
-    tl.store(into, tl.load(into, mask=mask, other=0.0) + total, mask=mask)
+            tl.store(here, update, mask=mask)
+        coordinate = start + place.to(tl.int64)
+        negative = (_random_words(seed, coordinate >> 6) >> (coordinate & 63).to(tl.uint64)) & 1
+        total += tl.where((negative == 1)[None, :], -update, update)  # 0 where the mask is not
+    tl.store(into, total, mask=whose)
+
+
+@triton.jit(do_not_specialize=["batch", "start", "seed"])
+def _rademacher_parts(parts, values, batch, n, dim, start, size, seed, ROWS: tl.constexpr, BINS: tl.constexpr, COORDINATES: tl.constexpr):
+    bins = tl.program_id(0) * BINS + tl.arange(0, BINS)[:, None]
+    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    halves = tl.program_id(0) * (BINS // 32) + tl.arange(0, BINS // 32)[:, None]  # of words; shifts of 32 bits cost a third
+    total = tl.full((BINS, ROWS), 0.0, tl.float32)
+    begin = tl.program_id(2) * size
+    for done in range(begin, tl.minimum(begin + size, n), COORDINATES):
+        place = done + tl.arange(0, COORDINATES)
+        word = _random_words(seed, (start + place.to(tl.int64))[None, :] * (dim // 64) + halves // 2)
+        half = tl.where(halves % 2 == 1, word >> 32, word).to(tl.uint32)
+        bits = (half[:, None, :] >> tl.arange(0, 32)[None, :, None].to(tl.uint32)).reshape(BINS, COORDINATES)
+        signs = ((bits << 31) | ONE).to(tl.float32, bitcast=True)
+        mask = (rows[:, None] < batch) & (place[None, :] < n)
+        piece = tl.load(values + rows[:, None] * n + place[None, :], mask=mask, other=0.0)
+        # Signs are exact in tf32, and the two parts of a value hold 24 bits: products are float32's, at two thirds of the cost of tf32x3.
+        # Tensor cores cut off what they add up, so their sums are short, and added up by rounding.
+        high = _round_to_tf32(piece)
+        low = _round_to_tf32(piece - high)
+        product = tl.dot(signs, tl.trans(low), input_precision="tf32")
+        product = tl.dot(signs, tl.trans(high), product, input_precision="tf32")
+        total += product
+    into = parts + (tl.program_id(2) * batch + rows[None, :]) * dim + bins
+    tl.store(into, total, mask=(rows[None, :] < batch) & (bins < dim))
 
 
 @triton.jit
-def _rademacher_add(out, values, batch, n, dim, start, seed, scale, ROWS: tl.constexpr, BINS: tl.constexpr, COORDINATES: tl.constexpr):
-    bins = tl.program_id(0) * BINS + tl.arange(0, BINS)  # of one word of every coordinate: BINS is 64
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
-    seed = tl.full((COORDINATES,), 0, tl.int64) + seed
-    total = tl.zeros((ROWS, BINS), tl.float32)
-    for done in range(0, n, COORDINATES):
-        place = done + tl.arange(0, COORDINATES)
-        word = (start + place.to(tl.int64)) * (dim // 64) + tl.program_id(0)
-        bits = _random_words(seed, word)[:, None] >> (bins % 64)[None, :].to(tl.uint64)
-        signs = 1.0 - 2.0 * (bits & 1).to(tl.float32)
-        mask = (rows[:, None] < batch) & (place[None, :] < n)
-        piece = tl.load(values + rows[:, None] * n + place[None, :], mask=mask, other=0.0)
-        # Signs are exact in tf32; of a value three products with its parts keep all but the last of 24 bits.
-        total += tl.dot(piece, signs, input_precision="tf32x3")
-    into = out + rows[:, None] * dim + bins[None, :]
-    mask = rows[:, None] < batch
-    tl.store(into, tl.load(into, mask=mask, other=0.0) + total * scale, mask=mask)
+def _round_to_tf32(x):
+    rounded = ((x.to(tl.uint32, bitcast=True) + 0x1000) & 0xFFFFE000).to(tl.float32, bitcast=True)
+    return tl.where(x == x, rounded, x)  # the bits of the NaN that a GPU makes would be rounded to zero

@@ -6,6 +6,7 @@ whatever the batch or the slicing. For k dimensions the variance of an inner pro
 (|x|^2 |y|^2 + <x,y>^2 - 2 sum x^2 y^2) / k.
 """
 
+from importlib.util import find_spec
 from typing import Protocol
 
 import torch
@@ -49,8 +50,8 @@ def make_projection(kind: str, dim: int, seed: int, device: torch.device) -> Pro
 
 
 def has_kernels(device: torch.device) -> bool:
-    """Tell whether the Triton kernels of `kernels.py` run on a device. Triton comes with every CUDA build of torch."""
-    return device.type == "cuda"
+    """Tell whether the Triton kernels of `kernels.py` run on a device. CUDA builds of torch bring Triton, but not those for Windows."""
+    return device.type == "cuda" and find_spec("triton") is not None
 
 
 class Sketch:

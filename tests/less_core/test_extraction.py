@@ -61,6 +61,19 @@ def test_non_finite_gradient_is_flagged_alone(extractor) -> None:
     assert torch.isfinite(features.features).all()
 
 
+def test_sign_of_a_gradient_that_is_not_finite_is_flagged_and_not_taken(extractor) -> None:
+    model = extractor._gradients.model
+    signs = GradientExtractor(model, gradient="sign", fidelity="less-code", adam=extractor._adam, projection=Sketch(128, 0, model.device))
+    examples = [replace(e, input_ids=[max(i, 8) for i in e.input_ids]) for e in encoded_examples(4)]
+    examples[2].input_ids[3] = 7
+    model.get_input_embeddings().weight.data[7] = torch.nan
+    model.get_output_embeddings().weight.data[7] = 0.0
+    assert signs.extract(examples, 1000)[0].status == ["ok", "ok", "nonfinite", "ok"]
+    slot = signs._gradients.slots[0]
+    rows = torch.tensor([[torch.inf, -2.0, 0.0], [torch.nan, 3.0, -torch.inf]])
+    assert torch.isnan(signs._update(slot, rows.clone(), torch.empty(2, 3))).tolist() == [[True, False, False], [True, False, True]]
+
+
 def test_out_of_memory_halves_the_budget_and_loses_nothing(extractor, monkeypatch) -> None:
     examples = encoded_examples()
     expected = extractor.extract(examples, 1)[0]

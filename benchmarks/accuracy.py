@@ -74,15 +74,8 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder with safetensors, config.json and tokenizer")
-    parser.add_argument("--data", required=True, help="folder with train/ and eval/")
-    parser.add_argument("--out", default="docs", help="folder for the numbers")
-    parser.add_argument("--examples", type=int, default=320, help="drawn at random from all pools together")
-    parser.add_argument("--max-length", type=int, default=256, help="tokens of a pool example")
-    parser.add_argument("--warmup", type=int, default=40, help="examples")
-    parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--dtype", default="bfloat16", help="of the base model, but for the oracle and what is compared with it: float32")
+    parser = shared.make_parser(__doc__)
+    parser.set_defaults(examples=320, dtype="bfloat16")  # the oracle, and what is compared with it, is in other precisions
     parser.add_argument("--dims", type=shared.dimensions, default="4096,8192,16384,32768,65536")
     parser.add_argument("--shortlist", type=float, default=0.2)
     parser.add_argument("--oracle", type=int, default=40, help="examples for the oracle; 0: none")

@@ -1,20 +1,20 @@
-"""What `extraction.py` compares, all of it made in one place: the floors, this project's extraction and the LESS scripts' way."""
+"""What `extraction.py` and `gpu.py` compare: the floors, this project's extraction and the LESS scripts' way. Needs no settings."""
 
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from gpu import frozen
 from peft import PeftModel
 from torch import Tensor
 
 from less_core.data.encoding import EncodedExample
 from less_core.extraction import GradientExtractor
 from less_core.method.adam import adam_update
-from less_core.method.projection import Rademacher, Sketch
+from less_core.method.projection import Projection, Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
-from less_core.model.batching import collate
+from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.losses import example_losses
@@ -72,12 +72,32 @@ def random_adam(model: PeftModel) -> AdamState:
     return AdamState(10, 0.9, 0.999, first, second)
 
 
-def extractor(model: PeftModel, projection: Sketch | Rademacher, targets: Sequence[Tensor] = ()) -> GradientExtractor:
+def extractor(model: PeftModel, projection: Projection, targets: Sequence[Tensor] = ()) -> GradientExtractor:
     return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection, targets=targets)
 
 
 def sketch_extractor(model: PeftModel, dim: int) -> GradientExtractor:
     return extractor(model, Sketch(dim, 0, model.device))
+
+
+def frozen(model: PeftModel, examples: list[EncodedExample], batch_tokens: int) -> None:
+    """Run forward and backward with no weight gradient at all."""
+
+    def require(module: torch.nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return output.detach().requires_grad_(True)
+
+    trained = list(lora_parameters(model).values())
+    handle = model.get_input_embeddings().register_forward_hook(require)
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        for places in fill_batches([len(e.input_ids) for e in examples], batch_tokens):
+            batch = collate([examples[place] for place in places])
+            example_losses(model, batch["input_ids"].to(model.device), batch["labels"]).sum().backward()
+    finally:
+        handle.remove()
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def training(model: PeftModel, batch: Batch) -> None:
@@ -89,7 +109,7 @@ def training(model: PeftModel, batch: Batch) -> None:
 class LessWay:
     """One example at a time; whole gradients are gathered and projected when there are sixteen, across batches."""
 
-    def __init__(self, model: PeftModel, projection: Rademacher, examples: int) -> None:
+    def __init__(self, model: PeftModel, projection: Projection, examples: int) -> None:
         self.model, self.projection = model, projection
         self.left = examples
         adam = random_adam(model)

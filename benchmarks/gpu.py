@@ -19,23 +19,18 @@ import argparse
 import math
 import random
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
+from extraction_variants import SUBTASKS, LessWay, extractor, frozen
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from less_core.data.encoding import EncodedExample
-from less_core.extraction import GradientExtractor
-from less_core.method.adam import adam_update
 from less_core.method.projection import FastJL, Projection, Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
-from less_core.model.batching import collate, fill_batches
-from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
-from less_core.model.losses import example_losses
 
 SHAPES = {
     "llama-2-7b": {
@@ -57,8 +52,6 @@ SHAPES = {
 }
 MEAN, LONGEST, LABELLED = 371, 2048, 0.4
 SPREAD = 0.7  # of the logarithm of a length
-SUBTASKS = 57
-AT_ONCE = 16  # gradients projected together, in the LESS scripts
 
 
 def main() -> None:
@@ -67,7 +60,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=128)
     parser.add_argument("--dim", type=int, default=8192)
     parser.add_argument("--examples", type=int, default=384)
-    parser.add_argument("--slow-examples", type=int, default=32, help="for the LESS way and the dense projections")
+    parser.add_argument("--slow-examples", type=int, default=32, help="for the LESS way and the dense projections; a multiple of 16")
     parser.add_argument("--batch-tokens", type=int, default=4096, help="a 7B model keeps some 7 MB a token for the backward pass")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--profile", action="store_true", help="print where the time of the sketch goes")
@@ -81,7 +74,7 @@ def main() -> None:
     tokens = sum(len(e.input_ids) for e in examples)
     print(f"{name}, torch {torch.__version__}: {arguments.shape}, {model.dtype}, rank {arguments.rank}, {size:,} LoRA weights")
     print(f"{len(examples)} examples of {tokens / len(examples):.0f} tokens in the mean, at most {arguments.batch_tokens} a batch")
-    variants = make_variants(model, arguments.dim, size, arguments.batch_tokens)
+    variants = make_variants(model, arguments.dim, size, arguments.batch_tokens, len(slow))
     chosen = {name: slow if name in ("rademacher", "fast-jl", "LESS way") else examples for name in variants}
     seconds = dict.fromkeys(variants, math.inf)
     for round_ in range(arguments.rounds + 1):
@@ -132,16 +125,17 @@ def make_examples(count: int, vocabulary: int) -> list[EncodedExample]:
     ]
 
 
-def make_variants(model: PeftModel, dim: int, size: int, batch_tokens: int) -> dict[str, Callable[[list[EncodedExample]], None]]:
+def make_variants(
+    model: PeftModel, dim: int, size: int, batch_tokens: int, slow_examples: int
+) -> dict[str, Callable[[list[EncodedExample]], None]]:
     device = model.device
-    adam = random_adam(model)
     rows = torch.randn(SUBTASKS, size, dtype=torch.bfloat16, device=device)
 
-    def ours(projection: Projection, targets: list[Tensor] | None = None) -> Callable[[list[EncodedExample]], None]:
-        extractor = GradientExtractor(model, gradient="adam", fidelity="less-code", adam=adam, projection=projection, targets=targets or [])
+    def ours(projection: Projection, targets: Sequence[Tensor] = ()) -> Callable[[list[EncodedExample]], None]:
+        taken = extractor(model, projection, targets)
 
         def run(examples: list[EncodedExample]) -> None:
-            extractor.extract(examples, batch_tokens)
+            taken.extract(examples, batch_tokens)
 
         return run
 
@@ -156,61 +150,8 @@ def make_variants(model: PeftModel, dim: int, size: int, batch_tokens: int) -> d
         variants["fast-jl"] = ours(dense)
     except Exception as error:  # not installed, or no GPU
         print(f"fast-jl left out: {error}")
-    variants["LESS way"] = LessWay(model, dense, adam)
+    variants["LESS way"] = LessWay(model, dense, slow_examples)
     return variants
-
-
-def random_adam(model: PeftModel) -> AdamState:
-    parameters = lora_parameters(model)
-    first = {name: 1e-4 * torch.randn_like(p.data, dtype=torch.float32) for name, p in parameters.items()}
-    second = {name: 1e-8 * torch.rand_like(p.data, dtype=torch.float32) for name, p in parameters.items()}
-    return AdamState(10, 0.9, 0.999, first, second)
-
-
-def frozen(model: PeftModel, examples: list[EncodedExample], batch_tokens: int) -> None:
-    """Run forward and backward with no weight gradient at all."""
-
-    def require(module: torch.nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return output.detach().requires_grad_(True)
-
-    trained = list(lora_parameters(model).values())
-    handle = model.get_input_embeddings().register_forward_hook(require)
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        for places in fill_batches([len(e.input_ids) for e in examples], batch_tokens):
-            batch = collate([examples[place] for place in places])
-            example_losses(model, batch["input_ids"].to(model.device), batch["labels"]).sum().backward()
-    finally:
-        handle.remove()
-        for parameter in trained:
-            parameter.requires_grad_(True)
-
-
-class LessWay:
-    """One example at a time; whole gradients are gathered and projected when there are sixteen."""
-
-    def __init__(self, model: PeftModel, projection: Projection, adam: AdamState) -> None:
-        self.model, self.projection = model, projection
-        names = sorted(lora_parameters(model))
-        self.first, self.second = (
-            torch.cat([m[n].flatten() for n in names]).to(model.device) for m in (adam.first_moment, adam.second_moment)
-        )
-
-    def __call__(self, examples: list[EncodedExample]) -> None:
-        parameters = lora_parameters(self.model)
-        gathered: list[Tensor] = []
-        for number, example in enumerate(examples, 1):
-            batch = {name: tensor.to(self.model.device) for name, tensor in collate([example]).items()}
-            self.model(input_ids=batch["input_ids"], labels=batch["labels"], use_cache=False).loss.backward()
-            gradient = torch.cat([parameters[name].grad.flatten() for name in sorted(parameters)])[None].float()
-            self.model.zero_grad()
-            gathered.append(adam_update(gradient, self.first, self.second, step=10, beta1=0.9, beta2=0.999, fidelity="less-code"))
-            if len(gathered) == AT_ONCE or number == len(examples):
-                out = torch.zeros(len(gathered), self.projection.dim, device=self.model.device)
-                self.projection.add(out, torch.cat(gathered), 0)
-                out.cpu()
-                gathered.clear()
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

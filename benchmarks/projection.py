@@ -117,7 +117,17 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
+    parser.add_argument("--sketch", type=dimensions, default="512,1024,2048,4096,8192,16384,32768,65536")
+    parser.add_argument("--sketch-trials", type=int, default=4)
+    parser.add_argument("--rademacher", type=dimensions, default="512,1024,2048", help="products of 8192 take over 2 minutes each")
+    parser.add_argument("--rademacher-trials", type=int, default=2)
+    return parser.parse_args()
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what every benchmark on real gradients asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder with safetensors, config.json and tokenizer")
     parser.add_argument("--data", required=True, help="folder with train/ and eval/")
     parser.add_argument("--out", default="docs", help="folder for the numbers and the picture")
@@ -126,11 +136,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=40, help="examples")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--dtype", default="float32", help="of the base model")
-    parser.add_argument("--sketch", type=dimensions, default="512,1024,2048,4096,8192,16384,32768,65536")
-    parser.add_argument("--sketch-trials", type=int, default=4)
-    parser.add_argument("--rademacher", type=dimensions, default="512,1024,2048", help="products of 8192 take over 2 minutes each")
-    parser.add_argument("--rademacher-trials", type=int, default=2)
-    return parser.parse_args()
+    return parser
 
 
 def dimensions(text: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,15 @@ from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample, Encoder
 from less_core.data.index import assemble, index_pool
 from less_core.data.pools import open_pool, read_example
-from less_core.data.targets import load_target
+from less_core.data.targets import Target, load_target
 from less_core.extraction import NO_LABEL, OK
 from less_core.inspection import inspect_model
 from less_core.methods import needs_warmup, sides_of
 from less_core.model.loading import count_lora_parameters, count_parameters, load_tokenizer, matmul_rate
 from less_core.refs import ModelRef
-from less_core.reuse import count_checkpoints, count_reused, known_checkpoints, missing_bytes, target_parts
+from less_core.reuse import count_checkpoints, count_reused, known_checkpoints, missing_bytes
 from less_core.scoring import UsableTarget, make_target_rows, usable_target
-from less_core.target_gradients import BYTES, TargetPart
+from less_core.target_gradients import BYTES, TargetPart, count_groups, divide_targets
 
 SAMPLE = 256  # examples encoded to learn their mean length
 EFFICIENCY = 0.5  # of a matrix product's speed that a whole model reaches; a rule of thumb
@@ -64,14 +65,17 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     model = inspect_model(settings)
     pool_ids, sample = _pool(settings, model)
     mean_tokens = sum(len(e.input_ids) for e in sample) / len(sample)
-    targets = _targets(settings, model)
-    target_ids = {e for target in targets for ids in target.by_subtask for e in ids}
+    targets = [(target.name, load_target(settings, target)) for target in settings.targets]
+    target_ids = pa.array(sorted({e.example_id for _, target in targets for e in target.examples}))
     checkpoints = known_checkpoints(settings, model, pool_ids)
     count = count_checkpoints(settings)
     sides = sides_of(settings)
-    parts = target_parts(settings, model, targets)
-    passes = parts[-1].group + 1 if parts else 1
-    reused = count_reused(settings, model, checkpoints, pool_ids, pa.array(sorted(target_ids)), parts)
+    parameters = count_parameters(Path(model.folder))
+    coordinates = count_lora_parameters(Path(model.folder), model.lora) if needs_warmup(settings) else 0
+    exact = settings.scoring != "store"
+    parts = divide_targets(_usable(settings, model, targets), coordinates, settings.influence.target_memory) if exact else []
+    passes = count_groups(parts)
+    reused = count_reused(settings, model, checkpoints, pool_ids, target_ids, parts)
     each = {"pool": passes * len(pool_ids), "target": len(target_ids)}
     features = count * sum(each[side] for side in sides)
     if settings.scoring == "rerank":
@@ -81,12 +85,13 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     trained = 0 if warmed_up else settings.warmup.epochs * math.ceil(settings.warmup.fraction * len(pool_ids))
     tokens = 0.0 if settings.imported.pool else mean_tokens * (features - reused + trained)
     # Forward, and for gradients the backward through frozen weights: two operations a parameter each way, every weight used once a token.
-    operations = (4.0 if needs_warmup(settings) else 2.0) * count_parameters(Path(model.folder)) * tokens
-    held = _memory(settings, model, parts)
+    operations = (4.0 if needs_warmup(settings) else 2.0) * parameters * tokens
+    weights = parameters * getattr(torch, model.dtype).itemsize + 3 * 4 * coordinates  # LoRA weights and Adam's two moments are float32
+    held = weights + _besides_weights(settings, coordinates, parts)
     if calibrate and operations:
         measured = measure(settings, model, sample)
         seconds = tokens / measured.tokens_a_second
-        held += measured.memory - _weights(settings, model)
+        held += measured.memory - weights
     else:
         seconds = operations / (EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype)))
     return Plan(
@@ -101,38 +106,31 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
         operations=operations,
         seconds=seconds,
         calibrated=calibrate and bool(operations),
-        store_bytes=missing_bytes(settings, model, checkpoints, pool_ids, pa.array(sorted(target_ids))),
+        store_bytes=missing_bytes(settings, model, checkpoints, pool_ids, target_ids),
         memory_bytes=held,
         passes=passes,
     )
 
 
-def _weights(settings: SelectSettings, model: ModelRef) -> int:
-    base = count_parameters(Path(model.folder)) * getattr(torch, model.dtype).itemsize
-    # LoRA weights and Adam's two moments are float32.
-    return base + (3 * 4 * count_lora_parameters(Path(model.folder), model.lora) if needs_warmup(settings) else 0)
-
-
-def _memory(settings: SelectSettings, model: ModelRef, parts: list[TargetPart]) -> int:
+def _besides_weights(settings: SelectSettings, coordinates: int, parts: list[TargetPart]) -> int:
+    """Return the bytes of target gradients and of two shards of features, where gradients are taken."""
     if not needs_warmup(settings):
-        return _weights(settings, model)
-    coordinates = count_lora_parameters(Path(model.folder), model.lora)
-    largest = max(
-        (sum(len(p.subtasks) * BYTES[p.dtype] for p in parts if p.group == group) for group in {p.group for p in parts}), default=0
-    )
+        return 0
+    by_group: Counter[int] = Counter()
+    for part in parts:
+        by_group[part.group] += len(part.subtasks) * BYTES[part.dtype]
     rows = 2 * settings.execution.shard_size * settings.features.projection.dim * 4
-    return _weights(settings, model) + coordinates * largest + rows
+    return coordinates * max(by_group.values(), default=0) + rows
 
 
-def _targets(settings: SelectSettings, model: ModelRef) -> list[UsableTarget]:
+def _usable(settings: SelectSettings, model: ModelRef, targets: list[tuple[str, Target]]) -> list[UsableTarget]:
     """Return the targets as far as tokens tell: an example without a label is not usable."""
     encoder = Encoder(load_tokenizer(Path(model.folder)), settings.model.template, model.max_length)
     found = []
-    for target in settings.targets:
-        loaded = load_target(settings, target)
-        status = {e.example_id: OK if e.num_label_tokens else NO_LABEL for e in encoder.encode(loaded.examples)}
-        ids = [e.example_id for e in loaded.examples]
-        rows = make_target_rows(target.name, ids, list(loaded.subtasks), each=settings.rule == "round_robin_examples")
+    for name, target in targets:
+        status = {e.example_id: OK if e.num_label_tokens else NO_LABEL for e in encoder.encode(target.examples)}
+        ids = [e.example_id for e in target.examples]
+        rows = make_target_rows(name, ids, list(target.subtasks), each=settings.rule == "round_robin_examples")
         found.append(usable_target(rows, [status]))
     return found
 

@@ -126,7 +126,6 @@ class ExactRef(Ref):
     """Targets whose gradients are multiplied whole, in parts that fit into memory."""
 
     path: str  # of the parts
-    parts: int
     groups: int  # of parts that are in memory together; each is a pass over the pool
     targets: str  # the index of the target examples
     shortlist: str  # ids of the pool's examples that are scored exactly; empty: all

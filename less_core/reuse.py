@@ -10,21 +10,13 @@ from less_core.config import SelectSettings
 from less_core.data.index import draw_warmup
 from less_core.method.quantization import row_bytes
 from less_core.methods import count_available, kind_of, needs_warmup, sides_of, storage_of
-from less_core.model.loading import count_lora_parameters, hidden_size
+from less_core.model.loading import hidden_size
 from less_core.refs import ModelRef
-from less_core.scoring import UsableTarget
 from less_core.sharding import read_holdings
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
 from less_core.storage.files import exists, read_json
 from less_core.storage.layout import Side, store_of
-from less_core.target_gradients import TargetPart, divide_targets
-
-
-def target_parts(settings: SelectSettings, model: ModelRef, targets: list[UsableTarget]) -> list[TargetPart]:
-    """Return the parts that exact scores take targets in; none where scores are not exact."""
-    if settings.scoring == "store":
-        return []
-    return divide_targets(targets, count_lora_parameters(Path(model.folder), model.lora), settings.influence.target_memory)
+from less_core.target_gradients import TargetPart, count_groups
 
 
 def count_checkpoints(settings: SelectSettings) -> int:
@@ -63,17 +55,27 @@ def count_reused(
             if settings.scoring == "rerank":
                 reused += _count_held(pool, made)
                 continue  # which examples will be on the shortlist is not known
-            products = influence_address(model, fingerprint, settings.features, kind_of(settings, side))
-            for group in range(parts[-1].group + 1):
-                folders = [store.influence_shards(products, part_address(settings, p)) for p in parts if p.group == group]
+            for group in range(count_groups(parts)):
+                here = [part for part in parts if part.group == group]
+                folders = [store.influence_shards(products_fingerprint(settings, model, fingerprint, part)) for part in here]
                 reused += _count_held(pool, folders + made * (group == 0 and settings.influence.keep_features))
     return reused
 
 
+def features_fingerprint(settings: SelectSettings, model: ModelRef, checkpoint: str, side: Side) -> str:
+    """Return the fingerprint of a side's features at the checkpoint of that fingerprint."""
+    kind = f"imported {side}" if settings.imported.pool else kind_of(settings, side)
+    return feature_address(model, checkpoint, settings.features, kind, storage_of(settings, side))
+
+
+def products_fingerprint(settings: SelectSettings, model: ModelRef, checkpoint: str, part: TargetPart) -> str:
+    """Return the fingerprint of pool examples' exact products with a target part at the checkpoint of that fingerprint."""
+    address = influence_address(model, checkpoint, settings.features, kind_of(settings, "pool"))
+    return f"{address}/{part_address(settings, part)}"
+
+
 def _features(settings: SelectSettings, model: ModelRef, checkpoint: str, side: Side) -> str:
-    """Return the folder of a side's features at the checkpoint of that fingerprint."""
-    address = feature_address(model, checkpoint, settings.features, kind_of(settings, side), storage_of(settings, side))
-    return store_of(settings).feature_shards(address)
+    return store_of(settings).feature_shards(features_fingerprint(settings, model, checkpoint, side))
 
 
 def _count_held(ids: pa.Array, folders: list[str]) -> int:

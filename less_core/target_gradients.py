@@ -61,6 +61,11 @@ def divide_targets(targets: Sequence[UsableTarget], coordinates: int, memory: fl
     return parts
 
 
+def count_groups(parts: Sequence[TargetPart]) -> int:
+    """Return how many passes over the pool some parts take, in their order; one where there are none."""
+    return parts[-1].group + 1 if parts else 1
+
+
 def target_gigabytes(subtasks: int, coordinates: int, dtype: str) -> float:
     """Return the memory that the gradients of some subtasks take."""
     return subtasks * coordinates * BYTES[dtype] / 1e9

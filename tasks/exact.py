@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +17,17 @@ from less_core.data.encoding import EncodedExample
 from less_core.extraction import NOT_SHORTLISTED, OK
 from less_core.method.selection import Budget, Ranking
 from less_core.model.gradients import PerExampleGradients
+from less_core.model.loading import count_lora_parameters
 from less_core.refs import CheckpointsRef, ExactRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
-from less_core.reuse import part_address, target_parts
+from less_core.reuse import part_address
 from less_core.scoring import ShardScores, UsableTarget, score_shard, usable_target
 from less_core.storage.examples import iterate_run_index, read_example_shard
 from less_core.storage.files import read_json, write_json
 from less_core.storage.layout import Store, Version, store_of
 from less_core.storage.manifest import read_manifest
 from less_core.storage.selections import read_selected_ids, write_selected_ids
-from less_core.target_gradients import TargetPart, subtask_gradients
-from tasks.influence import read_stored, score_of_shards, vectors_of_targets
+from less_core.target_gradients import TargetPart, count_groups, divide_targets, subtask_gradients
+from tasks.influence import read_stored, read_vectors, score_of_shards
 from tasks.runtime import RUNTIME, TargetGroup
 from tasks.scores import target_rows, write_scores
 from tasks.stage_task import stage_task
@@ -40,8 +42,8 @@ def plan_targets_exactly(
 ) -> ExactRef:
     """Divide the targets into parts whose gradients fit into memory, by what is usable of them."""
     usable = _usable(settings, targets, features)
-    parts = target_parts(settings, model, usable)
-    groups = parts[-1].group + 1
+    parts = divide_targets(usable, count_lora_parameters(Path(model.folder), model.lora), settings.influence.target_memory)
+    groups = count_groups(parts)
     if groups > 1:
         logger.warning(
             "target gradients of all subtasks do not fit into influence.target_memory = %g GB: %d passes over the pool",
@@ -49,7 +51,7 @@ def plan_targets_exactly(
             groups,
         )
     write_json(version.target_parts, [part.model_dump() for part in parts])
-    return ExactRef(path=version.target_parts, parts=len(parts), groups=groups, targets=targets.path, shortlist="")
+    return ExactRef(path=version.target_parts, groups=groups, targets=targets.path, shortlist="")
 
 
 @stage_task("shortlist of {examples.examples} examples")
@@ -63,7 +65,7 @@ def draw_shortlist(
     target_features: FeaturesRef,
 ) -> str:
     """Write the ids of the examples that features score best, for any of the targets; return where."""
-    vectors = vectors_of_targets(settings, target_rows(settings, targets), read_stored(read_manifest(target_features.path)))
+    vectors = read_vectors(settings, targets, target_features)
     count = max(1, round(settings.influence.shortlist * examples.examples))
     rankings = [Ranking(Budget(count=count)) for _ in vectors]
     shards = score_of_shards(settings, examples, checkpoints, pool_features, vectors)
@@ -99,6 +101,12 @@ def score_exactly(
 def read_parts(path: str) -> list[TargetPart]:
     """Return the parts of targets in the order of their numbers."""
     return _PARTS.validate_python(read_json(path, made_by="the features stage"))
+
+
+@lru_cache(maxsize=1)
+def read_shortlist(path: str) -> pa.Array:
+    """Return the ids of a shortlist. Every shard asks for them, and a version's never change."""
+    return pa.array(read_selected_ids(path), pa.string())
 
 
 def target_group(settings: SelectSettings, model: ModelRef, exact: ExactRef, group: int) -> TargetGroup:
@@ -143,24 +151,23 @@ def _exact_shards(
     parts = read_parts(exact.path)
     manifests = [read_manifest(version.influence(number)) for number in range(len(parts))]
     weights = [checkpoint.weight for checkpoint in checkpoints.checkpoints]
-    listed = pa.array(read_selected_ids(exact.shortlist), pa.string()) if exact.shortlist else None
+    listed = read_shortlist(exact.shortlist) if exact.shortlist else None
+    # The products are the shares of the subtasks already: each column stands for itself.
+    itself = [[torch.eye(len(part.subtasks))] * len(weights) for part in parts]
     for number, index in enumerate(iterate_run_index(examples.path)):
         ids = index["example_id"].combine_chunks()
         places = np.arange(len(ids)) if listed is None else np.flatnonzero(pc.is_in(ids, value_set=listed).to_numpy(zero_copy_only=False))
-        status = np.full(len(ids), NOT_SHORTLISTED if listed is not None else OK, dtype=object)
+        status = np.full(len(ids), NOT_SHORTLISTED, dtype=object)
+        status[places] = OK
         columns = torch.full((len(ids), sum(len(part.subtasks) for part in parts)), torch.nan)
         start = 0
-        for part, manifest in zip(parts, manifests, strict=True):
+        for part, manifest, vectors in zip(parts, manifests, itself, strict=True) if len(places) else ():
             stop = start + len(part.subtasks)
-            if len(places):
-                # The products are the shares of the subtasks already: each column stands for itself.
-                itself = [torch.eye(len(part.subtasks))] * len(weights)
-                files = [manifest.files[c.fingerprint][number] for c in checkpoints.checkpoints]
-                scored = score_shard(ids.take(pa.array(places)), files, itself, weights, settings.influence.similarity)
-                columns[torch.from_numpy(places), start:stop] = scored.scores
-                status[places] = [
-                    s if s != OK or old == NOT_SHORTLISTED else old for s, old in zip(scored.status, status[places], strict=True)
-                ]
+            files = [manifest.files[c.fingerprint][number] for c in checkpoints.checkpoints]
+            scored = score_shard(ids.take(pa.array(places)), files, vectors, weights, settings.influence.similarity)
+            columns[torch.from_numpy(places), start:stop] = scored.scores
+            found = np.array(scored.status, dtype=object)
+            status[places] = np.where(found != OK, found, status[places])
             start = stop
         columns[torch.from_numpy(status != OK)] = torch.nan
         yield ShardScores(columns, status.tolist())

@@ -6,7 +6,6 @@ import time
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from less_core.addresses import feature_address, influence_address
 from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.errors import CorruptArtifactError, MissingArtifactError
@@ -25,7 +24,7 @@ from less_core.refs import (
     Holding,
     ModelRef,
 )
-from less_core.reuse import part_address
+from less_core.reuse import features_fingerprint, products_fingerprint
 from less_core.sharding import read_holdings
 from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
 from less_core.storage.features import verify_feature_shard, write_feature_shard
@@ -33,19 +32,12 @@ from less_core.storage.files import set_aside, size_of
 from less_core.storage.layout import Side, Version, shard_in, store_of
 from less_core.storage.locks import lock
 from less_core.storage.manifest import Manifest, write_manifest
-from less_core.storage.selections import read_selected_ids
-from tasks.exact import read_parts, target_group
+from tasks.exact import read_parts, read_shortlist, target_group
 from tasks.imported import imported_features
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
 
 logger = logging.getLogger(__name__)
-
-
-def address_of(settings: SelectSettings, model: ModelRef, checkpoint: CheckpointRef, side: Side) -> str:
-    """Return the address of a side's features at a checkpoint."""
-    kind = f"imported {side}" if settings.imported.pool else kind_of(settings, side)
-    return feature_address(model, checkpoint.fingerprint, settings.features, kind, storage_of(settings, side))
 
 
 @stage_task("plan {examples.side} features")
@@ -84,14 +76,11 @@ def _kinds(settings: SelectSettings, model: ModelRef, checkpoint: CheckpointRef,
     store = store_of(settings)
     passes: list[list[Holding]] = [[] for _ in range(exact.groups if exact else 1)]
     if exact is None or (settings.scoring == "exact" and settings.influence.keep_features):
-        address = address_of(settings, model, checkpoint, side)
-        folder = store.feature_shards(address)
-        passes[0].append(Holding(part=FEATURES, folder=folder, fingerprint=address, files=[], missing=0))
+        of = features_fingerprint(settings, model, checkpoint.fingerprint, side)
+        passes[0].append(Holding(part=FEATURES, folder=store.feature_shards(of), fingerprint=of, files=[], missing=0))
     for number, part in enumerate(read_parts(exact.path) if exact else ()):
-        address = influence_address(model, checkpoint.fingerprint, settings.features, kind_of(settings, side))
-        target = part_address(settings, part)
-        folder = store.influence_shards(address, target)
-        passes[part.group].append(Holding(part=number, folder=folder, fingerprint=f"{address}/{target}", files=[], missing=0))
+        of = products_fingerprint(settings, model, checkpoint.fingerprint, part)
+        passes[part.group].append(Holding(part=number, folder=store.influence_shards(of), fingerprint=of, files=[], missing=0))
     return passes
 
 
@@ -102,7 +91,7 @@ def _held(kind: Holding, held: pa.Table, ids: pa.Array) -> Holding:
 
 
 def _shortlist(exact: ExactRef | None) -> pa.Array | None:
-    return pa.array(read_selected_ids(exact.shortlist), pa.string()) if exact and exact.shortlist else None
+    return read_shortlist(exact.shortlist) if exact and exact.shortlist else None
 
 
 def _wanted(index: pa.Table, listed: pa.Array | None) -> pa.Array:

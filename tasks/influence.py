@@ -34,9 +34,14 @@ def score_examples(
     target_features: FeaturesRef,
 ) -> InfluenceRef:
     """Score every example, a shard at a time, and write one file a target."""
-    vectors = vectors_of_targets(settings, target_rows(settings, targets), read_stored(read_manifest(target_features.path)))
+    vectors = read_vectors(settings, targets, target_features)
     shards = score_of_shards(settings, examples, checkpoints, pool_features, vectors)
     return write_scores(settings, version, model, examples, [v.target for v in vectors], shards)
+
+
+def read_vectors(settings: SelectSettings, targets: ExamplesRef, features: FeaturesRef) -> list[TargetVectors]:
+    """Return what train features are multiplied with for each target."""
+    return vectors_of_targets(settings, target_rows(settings, targets), read_stored(read_manifest(features.path)))
 
 
 def vectors_of_targets(settings: SelectSettings, targets: list[TargetRows], stored: list[dict[str, Stored]]) -> list[TargetVectors]:

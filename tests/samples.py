@@ -59,3 +59,10 @@ def encoded_examples(count: int = 10) -> list[EncodedExample]:
         ids = torch.randint(3, 400, (5 + number,), generator=generator).tolist()
         out.append(EncodedExample(str(number), ids, [place > 2 for place in range(len(ids))], truncated=False))
     return out
+
+
+def assert_same(one, other, tolerance: float = 2e-6) -> None:
+    a, b = one.scores(), other.scores()
+    assert a.keys() == b.keys()
+    assert max(abs(a[e] - b[e]) for e in a) <= tolerance
+    assert one.selected() == other.selected()

@@ -40,8 +40,8 @@ class Store:
     def feature_shards(self, fingerprint: str) -> str:
         return f"{self.root}/features/{fingerprint}"
 
-    def influence_shards(self, fingerprint: str, target: str) -> str:
-        return f"{self.root}/influence/{fingerprint}/{target}"
+    def influence_shards(self, fingerprint: str) -> str:
+        return f"{self.root}/influence/{fingerprint}"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from samples import write_jsonl
 
 from less_core.config import SelectSettings
+from less_core.errors import LessError
 
 
 def command(*arguments: str) -> list[str]:
@@ -112,3 +114,14 @@ def test_plan_of_exact_scores_counts_passes_and_memory_and_what_the_store_has(ma
     assert make_plan(settings).reused == 110
     small = make_plan(make_settings(influence={"scoring": scoring, "target_memory": coordinates * 2.1 / 1e9}))
     assert small.passes == 2
+
+
+def test_plan_of_features_counts_target_examples_without_a_label_and_needs_none(make_settings, tmp_path) -> None:
+    from less_core.planning import make_plan
+
+    long = {"messages": [{"role": "user", "content": "word " * 300}, {"role": "assistant", "content": "yes"}]}
+    write_jsonl(tmp_path / "t.jsonl", [long])
+    assert make_plan(make_settings()).target_examples == 1
+    assert make_plan(make_settings(method="bm25")).features == 0
+    with pytest.raises(LessError, match="at least one usable example"):
+        make_plan(make_settings(influence={"scoring": "exact"}))

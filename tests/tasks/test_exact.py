@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from oracle import oracle
-from samples import conversation, write_jsonl
+from samples import assert_same, conversation, write_jsonl
 
 from less_core.refs import FEATURES
 from less_core.storage.files import list_files
@@ -17,13 +17,6 @@ FEATURES_OF_TESTS = {"projection": {"dim": 256}, "max_length": 128, "storage": "
 def products(settings) -> dict[str, bytes]:
     """Every shard of exact influence in the store, by path, with its bytes."""
     return {str(path): path.read_bytes() for path in Path(settings.store).glob("influence/*/*/*.parquet")}
-
-
-def assert_same(one, other, tolerance: float = 2e-6) -> None:
-    a, b = one.scores(), other.scores()
-    assert a.keys() == b.keys()
-    assert max(abs(a[e] - b[e]) for e in a) <= tolerance
-    assert one.selected() == other.selected()
 
 
 @pytest.mark.parametrize("gradient", ["adam", "sgd", "sign"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import conversation, write_jsonl
+from samples import assert_same, conversation, write_jsonl
 
 from less_core.ranks import spearman
 from less_core.refs import FEATURES
@@ -19,13 +19,6 @@ FLOAT32 = {"projection": {"dim": 256}, "max_length": 128, "storage": "float32"}
 def shards(settings) -> dict[str, bytes]:
     """Every feature shard in the store, by path, with its bytes."""
     return {str(path): path.read_bytes() for path in Path(settings.store).glob("features/*/*.parquet")}
-
-
-def assert_same(one, other, tolerance: float = 2e-6) -> None:
-    a, b = one.scores(), other.scores()
-    assert a.keys() == b.keys()
-    assert max(abs(a[e] - b[e]) for e in a) <= tolerance
-    assert one.selected() == other.selected()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from samples import WORDS, conversation, write_jsonl
+from samples import WORDS, assert_same, conversation, write_jsonl
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -64,13 +64,6 @@ def fill(candidates: Iterator[dict[str, Any]], budget: dict[str, Any]) -> list[s
         if budget["by"] == "count" and len(taken) == budget["amount"]:
             break
     return [row["example_id"] for row in taken]
-
-
-def assert_same(one, other, tolerance: float) -> None:
-    a, b = one.scores(), other.scores()
-    assert a.keys() == b.keys()
-    assert max(abs(a[e] - b[e]) for e in a) <= tolerance
-    assert one.selected() == other.selected()
 
 
 # Every method

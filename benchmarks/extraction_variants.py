@@ -1,4 +1,4 @@
-"""What `extraction.py` and `gpu.py` compare: the floors, this project's extraction and the LESS scripts' way. Needs no settings."""
+"""What `extraction_data.py` and `extraction_shape.py` compare: floors, this project's extraction, the LESS way. Needs no settings."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""Feature extraction on a GPU, against the forward and backward it cannot do without and against the LESS scripts' way, in one run.
+"""Feature extraction on a GPU with random weights of a shape, against its floor and the LESS scripts' way; run by `extraction.py`.
 
-    python benchmarks/gpu.py [--shape llama-2-7b] [--rank 128] [--dim 8192] [--profile]      # under ten minutes on an H100
+    python benchmarks/extraction.py --shape llama-2-7b [--rank 128] [--dim 8192] [--profile]      # under ten minutes on an H100
 
 Needs torch, transformers, peft, accelerate and pyarrow alone. The model has random weights, the lengths are drawn like the paper's:
 log-normal with a mean of 371 tokens, cut at 2048, the last 40% labelled.
@@ -76,20 +76,24 @@ def main() -> None:
     print(f"{len(examples)} examples of {tokens / len(examples):.0f} tokens in the mean, at most {arguments.batch_tokens} a batch")
     variants = make_variants(model, arguments.dim, size, arguments.batch_tokens, len(slow))
     chosen = {name: slow if name in ("rademacher", "fast-jl", "LESS way") else examples for name in variants}
-    seconds = dict.fromkeys(variants, math.inf)
+    seconds, peak = dict.fromkeys(variants, math.inf), dict.fromkeys(variants, 0.0)
     for round_ in range(arguments.rounds + 1):
         for name, variant in variants.items():
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
             took = timed(lambda variant=variant, name=name: variant(chosen[name]), device)
+            if device.type == "cuda":
+                peak[name] = torch.cuda.max_memory_allocated() / 2**30
             if round_:  # the first is to warm up
                 seconds[name] = min(seconds[name], took)
     per_token = {name: took / sum(len(e.input_ids) for e in chosen[name]) for name, took in seconds.items()}
     less = per_token["LESS way"]
-    print("| variant | examples | examples/s | tokens/s | time / floor | times as fast as the LESS way |\n|" + " --- |" * 6)
+    columns = ["variant", "examples", "examples/s", "tokens/s", "time / floor", "times as fast as the LESS way", "peak GiB"]
+    print(f"| {' | '.join(columns)} |\n|" + " --- |" * len(columns))
     for name, took in per_token.items():
         rate = len(chosen[name]) / seconds[name]
-        print(f"| {name} | {len(chosen[name])} | {rate:.2f} | {1 / took:,.0f} | {took / per_token['floor']:.3f} | {less / took:.1f} |")
-    if device.type == "cuda":
-        print(f"peak device memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+        ratios = f"{took / per_token['floor']:.3f} | {less / took:.1f}"
+        print(f"| {name} | {len(chosen[name])} | {rate:.2f} | {1 / took:,.0f} | {ratios} | {peak[name]:.1f} |")
     if arguments.profile:
         profile(lambda: variants["sketch"](examples[:64]), device)
 
@@ -172,7 +176,3 @@ def profile(work: Callable[[], object], device: torch.device) -> None:
         work()
     by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
     print(found.key_averages().table(sort_by=by, row_limit=25, max_name_column_width=60))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,16 @@
 """What orchestration itself costs: shards of trivial work as tasks of a stage, against a plain loop over the same work.
 
-    python benchmarks/orchestration.py [--shards 200] [--rounds 3] [--memory-shards 1000]
+    python benchmarks/orchestration.py [--shards 200] [--rounds 3] [--memory-shards 1000] [--runners dask ray]
 
 plain   the work in a Python loop
 flow    the same work as feature tasks of a stage: submitted through a window, run one at a time in a thread, reported to a Prefect
         server in a process of its own, on SQLite, as `less-flow run` has one
 
-Rounds alternate; a flow of a few shards goes first, so that imports and the first connection are not counted. Memory is the resident
-set of the flow's process, read while the flow goes on; the server's is not in it.
+dask, ray
+        the same flow with `execution.runner` of that name: a cluster of two workers, started here, each a process
+
+Rounds alternate; a flow of a few shards goes first, so that imports, workers and the first connection are not counted. Memory is the
+resident set of the flow's process, read while the flow goes on; the server's is not in it.
 """
 
 import argparse
@@ -15,8 +18,10 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # Read by Prefect when it is imported. A server that is stopped complains of the last events, which nobody waits for.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -26,17 +31,20 @@ os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
 
 import numpy as np
 from prefect import flow
+from prefect.task_runners import TaskRunner
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.progress import Stage
-from flows.stages import ONE, windowed
-from less_core.config import LoraSettings, SelectSettings
+from flows.runners import asking_for, cluster
+from flows.stages import ONE, in_flight, windowed
+from less_core.config import ExecutionSettings, LoraSettings, SelectSettings
 from less_core.refs import FEATURES, CheckpointRef, ExamplesRef, FeatureShardRef, FeatureWork, Holding, ModelRef
 from less_core.settings_file import parse_settings
 from tasks.runtime import RUNTIME
 from tasks.stage_task import stage_task
 
 WARM = 20  # shards of the flow that goes first
+WORKERS = 2  # of a cluster
 EVERY = 100  # shards between two readings of the memory
 TYPICAL = 30.0  # seconds, of a real shard; the settings ask for 1 to 10 minutes
 EXAMPLES = 1024  # a shard
@@ -78,25 +86,33 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-shards", type=int, default=1000)
+    parser.add_argument("--runners", nargs="*", choices=["dask", "ray"], default=[])
     arguments = parser.parse_args()
     with prefect_test_harness(server_startup_timeout=120):
-        as_flow(WARM)
-        report_time(arguments.shards, arguments.rounds)
+        report_time(arguments.shards, arguments.rounds, arguments.runners)
         report_memory(arguments.memory_shards)
 
 
-def report_time(shards: int, rounds: int) -> None:
-    seconds: dict[str, list[float]] = {"plain": [], "flow": []}
-    for _ in range(rounds):
-        for name, run in (("plain", plainly), ("flow", as_flow)):
-            started = time.perf_counter()
-            assert len(run(shards)) == shards
-            seconds[name].append((time.perf_counter() - started) / shards)
+def report_time(shards: int, rounds: int, runners: list[str]) -> None:
+    with ExitStack() as stack:
+        runs = {"plain": plainly, "flow": as_flow}
+        for name in runners:
+            execution = ExecutionSettings(runner=name, workers=WORKERS)
+            runs[name] = partial(as_flow, execution=execution, runner=stack.enter_context(cluster(execution, "cpu")))
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for run in runs.values():
+            run(WARM)
+        for _ in range(rounds):
+            for name, run in runs.items():
+                started = time.perf_counter()
+                assert len(run(shards)) == shards
+                seconds[name].append((time.perf_counter() - started) / shards)
     print(f"{shards} shards of trivial work")
     for name, times in seconds.items():
         print(f"{name:9}{min(times):9.5f} s a shard (best of {len(times)})")
-    overhead = min(seconds["flow"]) - min(seconds["plain"])
-    print(f"overhead {overhead:9.5f} s a shard, {overhead / TYPICAL:.2%} of a shard of {TYPICAL:.0f} s")
+    for name in [*seconds][1:]:
+        overhead = min(seconds[name]) - min(seconds["plain"])
+        print(f"overhead of {name:5}{overhead:9.5f} s a shard, {overhead / TYPICAL:.2%} of a shard of {TYPICAL:.0f} s")
 
 
 def report_memory(shards: int) -> None:
@@ -120,19 +136,28 @@ def plainly(shards: int) -> list[FeatureShardRef]:
     return [compute.fn(SETTINGS, MODEL, examples, work) for work in work_of(shards)]
 
 
-def as_flow(shards: int, read: Callable[[int], None] = lambda done: None) -> list[FeatureShardRef]:
-    @flow(name="features", task_runner=ONE, persist_result=False)
+def as_flow(
+    shards: int,
+    read: Callable[[int], None] = lambda done: None,
+    execution: ExecutionSettings = SETTINGS.execution,
+    runner: TaskRunner[Any] = ONE,
+) -> list[FeatureShardRef]:
+    settings = SETTINGS.model_copy(update={"execution": execution})
+
+    @flow(name="features", task_runner=runner, persist_result=False)
     def features(config: SelectSettings, model: ModelRef, examples: ExamplesRef) -> list[FeatureShardRef]:
         done: list[FeatureShardRef] = []
-        with Stage("pool features", "features") as stage:
+        with Stage("pool features", "features") as stage, asking_for(config.execution, model.device):
             stage.expect(shards * EXAMPLES)
-            for ref in windowed(partial(compute.submit, config, model, examples), work_of(shards)):
+            for ref in windowed(partial(compute.submit, config, model, examples), work_of(shards), in_flight(config)):
+                if config.execution.remote:
+                    stage.advance(ref.computed, ref.tokens)
                 done.append(ref)
                 read(len(done))
             stage.done(shards * EXAMPLES, shards * EXAMPLES)
         return done
 
-    return features(SETTINGS, MODEL, index_of(shards))
+    return features(settings, MODEL, index_of(shards))
 
 
 @stage_task("{work.side} features ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}")

@@ -1,5 +1,7 @@
 """The plan of a run, as a table on the terminal."""
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +15,10 @@ def print_plan(settings: SelectSettings, *, calibrate: bool = False) -> None:
     plan = make_plan(settings, calibrate=calibrate)
     passes = f", {plan.passes} passes: see influence.target_memory" if plan.passes > 1 else ""
     measured = "from batches measured now" if plan.calibrated else "from a matrix product measured now, at half its speed; see --calibrate"
+    workers = " of one worker" if settings.execution.remote else ""
+    time = (
+        f"{duration(plan.seconds)}{workers} ({measured})" if math.isfinite(plan.seconds) else "not known: only the cluster has the device"
+    )
     table = Table(title=f"Plan of {settings.name}", show_header=False)
     for name, value in (
         ("pool examples", f"{thousands(plan.examples)} distinct, about {plan.mean_tokens:.0f} tokens each (from a sample)"),
@@ -30,7 +36,7 @@ def print_plan(settings: SelectSettings, *, calibrate: bool = False) -> None:
         ("floating-point operations", f"{plan.operations:.2e}"),
         ("store grows by", size(plan.store_bytes)),
         ("memory" if plan.calibrated else "memory, besides a batch", size(plan.memory_bytes)),
-        ("time, roughly", f"{duration(plan.seconds)} ({measured})"),
+        ("time, roughly", time),
     ):
         table.add_row(name, value)
     Console().print(table)

@@ -40,7 +40,7 @@ def reselect(
     from tasks.reselection import find_settings, find_unchanged
     from tasks.stage_task import done_as
 
-    config = find_settings(selection, runs, overrides)
+    config = find_settings(selection, runs, overrides).spelled_out()
     again = RewarmSettings(when=rewarm, pool_grew_by=pool_grew_by)
     with board(config.name, stages.stage_names(config)):
         inputs, version, cost = stages.look(config)

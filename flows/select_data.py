@@ -35,6 +35,7 @@ def run_selection(config: SelectSettings) -> RunRef:
     from flows import stages
     from flows.progress import board
 
+    config = config.spelled_out()
     with board(config.name, stages.stage_names(config)):
         inputs, version, cost = stages.look(config)
         return make_version(config, version, inputs, ALWAYS, cost)
@@ -50,38 +51,40 @@ def make_version(
 ) -> RunRef:
     """Run the stages after the check, and publish what they make."""
     from flows import stages
+    from flows.runners import cluster
     from tasks.exact import plan_targets_exactly
     from tasks.warmup import without_warmup
 
     limit = config.execution.stage_hours * 3600 or None
-    prepare = stages.prepare.with_options(timeout_seconds=limit)
-    warmup = stages.warmup.with_options(timeout_seconds=limit)
-    features = stages.features.with_options(timeout_seconds=limit)
-    shortlist = stages.shortlist.with_options(timeout_seconds=limit)
-    influence = stages.influence.with_options(timeout_seconds=limit)
-    select_and_report = stages.select_and_report.with_options(timeout_seconds=limit)
-    model = inputs.model
-    prepared, cost = prepare(config, version, model)
-    costs = [check_cost, cost]
-    checkpoints = without_warmup(config, model)
-    if needs_warmup(config):
-        checkpoints, cost = warmup(config, version, inputs, prepared, rewarm)
+    with cluster(config.execution, inputs.model.device) as runner:
+        prepare = stages.prepare.with_options(timeout_seconds=limit, task_runner=runner)
+        warmup = stages.warmup.with_options(timeout_seconds=limit, task_runner=runner)
+        features = stages.features.with_options(timeout_seconds=limit, task_runner=runner)
+        shortlist = stages.shortlist.with_options(timeout_seconds=limit)
+        influence = stages.influence.with_options(timeout_seconds=limit)
+        select_and_report = stages.select_and_report.with_options(timeout_seconds=limit)
+        model = inputs.model
+        prepared, cost = prepare(config, version, model)
+        costs = [check_cost, cost]
+        checkpoints = without_warmup(config, model)
+        if needs_warmup(config):
+            checkpoints, cost = warmup(config, version, inputs, prepared, rewarm)
+            costs.append(cost)
+        computed: dict[Side, FeaturesRef] = {}
+        exact: ExactRef | None = None
+        for side in sides_of(config):
+            examples = prepared.pool if side == "pool" else prepared.target
+            if side == "pool" and config.scoring != "store":
+                exact = plan_targets_exactly(config, version, model, prepared.target, computed["target"])
+            computed[side], cost = features(config, version, model, examples, checkpoints, exact if config.scoring == "exact" else None)
+            costs.append(cost)
+        made = list(computed.values())
+        if exact and config.scoring == "rerank":
+            exact, cost = shortlist(config, version, prepared, checkpoints, computed, exact)
+            costs.append(cost)
+            products, cost = features(config, version, model, prepared.pool, checkpoints, exact)
+            made.append(products)
+            costs.append(cost)
+        scores, cost = influence(config, version, model, prepared, checkpoints, computed, exact)
         costs.append(cost)
-    computed: dict[Side, FeaturesRef] = {}
-    exact: ExactRef | None = None
-    for side in sides_of(config):
-        examples = prepared.pool if side == "pool" else prepared.target
-        if side == "pool" and config.scoring != "store":
-            exact = plan_targets_exactly(config, version, model, prepared.target, computed["target"])
-        computed[side], cost = features(config, version, model, examples, checkpoints, exact if config.scoring == "exact" else None)
-        costs.append(cost)
-    made = list(computed.values())
-    if exact and config.scoring == "rerank":
-        exact, cost = shortlist(config, version, prepared, checkpoints, computed, exact)
-        costs.append(cost)
-        products, cost = features(config, version, model, prepared.pool, checkpoints, exact)
-        made.append(products)
-        costs.append(cost)
-    scores, cost = influence(config, version, model, prepared, checkpoints, computed, exact)
-    costs.append(cost)
-    return select_and_report(config, version, inputs, prepared, checkpoints, made, scores, costs, tell_above)
+        return select_and_report(config, version, inputs, prepared, checkpoints, made, scores, costs, tell_above)

@@ -19,6 +19,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.urls import url_for
 
 from flows.progress import Stage, artifact_key, show_plan
+from flows.runners import FAR, HERE, asking_for
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.methods import needs_warmup, sides_of
 from less_core.refs import (
@@ -65,7 +66,6 @@ Done = TypeVar("Done")
 ONE: Any = ThreadPoolTaskRunner(max_workers=1)
 TWO: Any = ThreadPoolTaskRunner(max_workers=2)
 RERANK = "exact influence"  # the stage that comes after a shortlist
-WINDOW = 32  # tasks submitted and not yet done
 
 
 def stage_names(config: SelectSettings) -> tuple[str, ...]:
@@ -101,8 +101,9 @@ def prepare(config: SelectSettings, version: Version, model: ModelRef) -> tuple[
         pools = [read_pool(config, version, pool) for pool in config.pools]
         pool = plan_pool(config, version, model, pools)
         shards: list[EncodedRef] = []
-        for side in (target, pool):
-            shards += windowed(partial(encode_shard.submit, config, model, side), range(1, side.shards + 1))
+        with asking_for(config.execution, "cpu"):
+            for side in (target, pool):
+                shards += windowed(partial(encode_shard.submit, config, model, side), range(1, side.shards + 1), in_flight(config))
         computed = sum(shard.examples for shard in shards if shard.computed)
         skipped = sum(pool.skipped for pool in pools)
         written = sum(shard.bytes_written for shard in shards)
@@ -119,18 +120,20 @@ def warmup(
         model = inputs.model
         kept, why = choose_warmup(config, version, model, prepared.pool, rewarm)
         check_room(config, model, prepared, kept)
-        if config.imported.pool:
-            future = import_gradients.submit(config, inputs, prepared)
-        elif config.warmup.checkpoints:
-            future = import_checkpoints.submit(config, version, model, prepared.pool)
-        elif config.warmup.kind != "train":
-            future = draw_adapter.submit(config, version, model, prepared.pool)
-        elif kept:
-            future = keep_checkpoints.submit(config, kept, why)
-        else:
-            stage.expect(round(config.warmup.epochs * config.warmup.fraction * prepared.pool.examples))
-            future = warm_up.submit(config, version, model, prepared.pool, why)
-        checkpoints = future.result()
+        with asking_for(config.execution, model.device):
+            if config.imported.pool:
+                future = import_gradients.submit(config, inputs, prepared)
+            elif config.warmup.checkpoints:
+                future = import_checkpoints.submit(config, version, model, prepared.pool)
+            elif config.warmup.kind != "train":
+                future = draw_adapter.submit(config, version, model, prepared.pool)
+            elif kept:
+                future = keep_checkpoints.submit(config, kept, why)
+            else:
+                if not config.execution.remote:  # a worker tells of it in the log alone, an epoch at a time
+                    stage.expect(round(config.warmup.epochs * config.warmup.fraction * prepared.pool.examples))
+                future = warm_up.submit(config, version, model, prepared.pool, why)
+            checkpoints = future.result()
         stage.done(len(checkpoints.checkpoints), checkpoints.computed)
     return checkpoints, stage.cost
 
@@ -153,9 +156,17 @@ def features(
         shards: list[FeatureShardRef] = []
         elsewhere: list[FeatureWork] = []
         extract = partial(extract_features.submit, config, model, examples, exact=exact)
-        for asked, shard in zip(work, windowed(extract, work), strict=True):
-            (elsewhere if shard.elsewhere else shards).append(asked if shard.elsewhere else shard)  # type: ignore[arg-type]
-        shards += windowed(partial(extract, wait=True), elsewhere)
+
+        def extracted(of: list[FeatureWork], *, wait: bool) -> Iterator[FeatureShardRef]:
+            for shard in windowed(partial(extract, wait=wait), of, in_flight(config)):
+                if config.execution.remote:  # else each batch was counted in this process
+                    stage.advance(shard.computed, shard.tokens)
+                yield shard
+
+        with asking_for(config.execution, model.device):
+            for asked, shard in zip(work, extracted(work, wait=False), strict=True):
+                (elsewhere if shard.elsewhere else shards).append(asked if shard.elsewhere else shard)  # type: ignore[arg-type]
+            shards += extracted(elsewhere, wait=True)
         ref = note_features(version, examples, checkpoints, shards)
         stage.done(ref.computed + ref.reused, ref.computed, flagged=ref.flagged, bytes_written=ref.bytes_written)
     return ref, stage.cost
@@ -278,11 +289,16 @@ def artifact_url(artifact: UUID) -> str:
     return f"{page.removesuffix(f'runs/flow-run/{run}')}artifacts/artifact/{artifact}" if page else ""
 
 
-def windowed(submit: Callable[[Work], PrefectFuture[Done]], work: Iterable[Work]) -> Iterator[Done]:
-    """Yield results in order with at most `WINDOW` tasks in flight; the first failure is raised."""
+def in_flight(config: SelectSettings) -> int:
+    """Return how many tasks of a stage are submitted and not yet done."""
+    return FAR if config.execution.remote else HERE
+
+
+def windowed(submit: Callable[[Work], PrefectFuture[Done]], work: Iterable[Work], window: int = HERE) -> Iterator[Done]:
+    """Yield results in order with at most `window` tasks in flight; the first failure is raised."""
     waiting: deque[PrefectFuture[Done]] = deque()
     for item in work:
-        if len(waiting) == WINDOW:
+        if len(waiting) == window:
             yield waiting.popleft().result()
         waiting.append(submit(item))
     while waiting:

@@ -68,7 +68,8 @@ class CompareSettings(Settings):
             path=training.model or self.select.model.path, dtype=training.dtype, template=training.template, lora=training.lora
         )
         features = self.select.features.model_copy(update={"max_length": training.max_length})
-        return self.select.model_copy(update={"model": model, "features": features})
+        here = self.select.execution.model_copy(update={"runner": "local", "cluster": "", "workers": 0})  # trainings are in this process
+        return self.select.model_copy(update={"model": model, "features": features, "execution": here})
 
     @model_validator(mode="after")
     def _every_target_is_judged(self) -> Self:

@@ -7,12 +7,32 @@ and nothing else. An empty string or a zero stands for "not set".
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+_SECRET = re.compile(r"://[^/@]*@")
+
+
+def _without_secret(address: str) -> str:
+    """Settings are kept with results, in the server's database and in logs: what is secret must not be among them."""
+    if _SECRET.search(address):
+        raise ValueError(
+            f"expected an address without a user or password, which would be kept with every result, got {hide_secret(address)}; "
+            "give them by the environment or a Prefect block"
+        )
+    return address
+
+
+def hide_secret(text: str) -> str:
+    """Return a text without the users and passwords of addresses in it."""
+    return _SECRET.sub("://***@", text)
+
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Address = Annotated[str, AfterValidator(_without_secret)]  # a path or a URL
 
 
 class Settings(BaseModel):
@@ -38,7 +58,7 @@ class LoraSettings(Settings):
 class ModelSettings(Settings):
     """The model that data is selected for."""
 
-    path: str = Field(
+    path: Address = Field(
         min_length=1,
         title="Base model",
         description="A folder with safetensors, config and tokenizer, or a hub name such as HuggingFaceTB/SmolLM2-135M-Instruct.",
@@ -61,7 +81,7 @@ class PoolSettings(Settings):
     """A named source of training examples: files, or a data set on the hub."""
 
     name: Name = Field(title="Name")
-    path: str = Field(
+    path: Address = Field(
         "",
         title="Files",
         description="A file of JSONL, JSON or Parquet, a folder of them, or a pattern such as mix/*.jsonl; relative to the data folder.",
@@ -86,7 +106,7 @@ class TargetSettings(Settings):
     """What the model should get good at, given as a few examples."""
 
     name: Name = Field(title="Name")
-    path: str = Field(
+    path: Address = Field(
         "",
         title="File",
         description="JSONL of `messages`, or of `prompt` and `completion` (used as they are); `subtask` is optional.",
@@ -94,7 +114,7 @@ class TargetSettings(Settings):
     builtin: Literal["", "mmlu", "bbh", "tydiqa", "gsm8k"] = Field(
         "", title="Built-in target", description="Instead of a file: rendered to the strings of the LESS scripts."
     )
-    data_dir: str = Field(
+    data_dir: Address = Field(
         "", title="Folder of the built-in target", description="With mmlu/, bbh/, tydiqa/ or gsm8k.jsonl; relative to the data folder."
     )
     hub: str = Field("", title="Hub data set", description="For a built-in target, instead of a folder. For example cais/mmlu.")
@@ -130,7 +150,7 @@ class WarmupSettings(Settings):
     batch_size: int = Field(128, ge=1, title="Batch size", description="Examples an optimizer step.")
     micro_batch_size: int = Field(1, ge=1, title="Micro-batch size", description="Examples a forward pass; the rest is accumulated.")
     seed: int = Field(0, ge=0, lt=2**31, title="Seed")
-    checkpoints: list[str] = Field(
+    checkpoints: list[Address] = Field(
         [],
         title="Existing checkpoints",
         description="Folders, oldest first, to use instead of training: ours, the Hugging Face Trainer's or the LESS scripts'.",
@@ -210,12 +230,12 @@ class FeatureSettings(Settings):
 class ImportedSettings(Settings):
     """Projected gradients that the LESS scripts wrote, read instead of computed."""
 
-    pool: str = Field(
+    pool: Address = Field(
         "",
         title="Of the pools",
         description="Folder or file with {name} for the pool's name and {checkpoint}: grads/{name}-ckpt{checkpoint}-adam/dim8192.",
     )
-    target: str = Field(
+    target: Address = Field(
         "", title="Of the targets", description="The same with the target's name: grads/{name}-ckpt{checkpoint}-sgd/dim8192."
     )
     checkpoints: list[int] = Field([], title="Checkpoints", description="Their numbers, oldest first.")
@@ -321,11 +341,40 @@ class SelectionSettings(Settings):
 class ExecutionSettings(Settings):
     """Where and in what pieces the work runs. Nothing here changes a result."""
 
-    runner: Literal["local"] = Field("local", title="Runner")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", title="Device")
+    runner: Literal["local", "ray", "dask"] = Field(
+        "local", title="Runner", description="local: this process. ray, dask: the workers of a cluster, with the extra of that name."
+    )
+    cluster: Address = Field(
+        "",
+        title="Cluster",
+        description="Address of a running one: auto or ray://head:10001 for ray, tcp://scheduler:8786 for dask. Empty: one is started on "
+        "this machine for the run.",
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        title="Workers",
+        description="Of a cluster that is started here: one process, one model each. 0: one a GPU, or two on a CPU.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", title="Device", description="auto: a GPU where this machine has one. cuda: also where only the workers of a cluster do."
+    )
     shard_size: int = Field(1024, ge=1, le=65536, title="Examples a shard", description="Aim at 1 to 10 minutes a shard.")
     batch_tokens: int = Field(0, ge=0, title="Tokens a batch", description="0: 16384 on a GPU, 1024 on a CPU. Halved when memory runs out.")
     stage_hours: float = Field(0, ge=0, title="Hours a stage", description="A stage that takes longer is ended as failed. 0: no limit.")
+
+    @model_validator(mode="after")
+    def _cluster_has_a_runner(self) -> Self:
+        if self.runner == "local" and (self.cluster or self.workers):
+            raise ValueError("expected `runner: ray` or `dask` with `cluster` or `workers`, got local")
+        if self.cluster and self.workers:
+            raise ValueError(f"expected `workers` of 0 with `cluster`, which has its own, got {self.workers}")
+        return self
+
+    @property
+    def remote(self) -> bool:
+        """Whether heavy tasks run in other processes than the flow."""
+        return self.runner != "local"
 
     def tokens_a_batch(self, device: str) -> int:
         """Return the padded tokens of a batch on a device."""
@@ -356,9 +405,9 @@ class SelectSettings(Settings):
     )
     selection: SelectionSettings = Field(SelectionSettings(), title="Selection")
     model: ModelSettings = Field(title="Model")
-    data_dir: str = Field(".", title="Data folder", description="Relative pool and target files start here.")
-    store: str = Field("store", min_length=1, title="Store", description="Folder or URL of features, shared by all runs.")
-    runs: str = Field("runs", min_length=1, title="Results", description="Folder or URL; this run writes to <results>/<name>.")
+    data_dir: Address = Field(".", title="Data folder", description="Relative pool and target files start here.")
+    store: Address = Field("store", min_length=1, title="Store", description="Folder or URL of features, shared by all runs.")
+    runs: Address = Field("runs", min_length=1, title="Results", description="Folder or URL; this run writes to <results>/<name>.")
     warmup: WarmupSettings = Field(WarmupSettings(), title="Warmup")
     features: FeatureSettings = Field(FeatureSettings(), title="Features")
     imported: ImportedSettings = Field(ImportedSettings(), title="Gradients of the LESS scripts")
@@ -430,3 +479,24 @@ class SelectSettings(Settings):
         if "://" in path or Path(path).is_absolute():
             return path
         return f"{self.data_dir.rstrip('/')}/{path}" if self.data_dir not in ("", ".") else path
+
+    def spelled_out(self) -> Self:
+        """Return the same settings with paths that a cluster's workers, which stand in other folders, understand as we do."""
+        if not self.execution.remote:
+            return self
+        imported = {side: absolute_path(getattr(self.imported, side)) for side in ("pool", "target")}
+        checkpoints = [absolute_path(path) for path in self.warmup.checkpoints]
+        return self.model_copy(
+            update={
+                "store": absolute_path(self.store),
+                "runs": absolute_path(self.runs),
+                "data_dir": absolute_path(self.data_dir or "."),
+                "warmup": self.warmup.model_copy(update={"checkpoints": checkpoints}),
+                "imported": self.imported.model_copy(update=imported),
+            }
+        )
+
+
+def absolute_path(path: str) -> str:
+    """Return a path from the root on; nothing and URLs stay as they are."""
+    return path if not path or "://" in path else str(Path(path).expanduser().absolute())

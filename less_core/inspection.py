@@ -18,7 +18,7 @@ def inspect_model(settings: SelectSettings) -> ModelRef:
         ConfigError: The model, the device or the projection that was asked for is not to be had.
     """
     device = find_device(settings)
-    folder = model_folder(settings.model.path)
+    folder = model_folder(settings.model.path).absolute()  # checkpoints name it, and workers that stand elsewhere read it
     encoder = open_encoder(settings, folder)
     return ModelRef(
         folder=str(folder),
@@ -33,11 +33,16 @@ def inspect_model(settings: SelectSettings) -> ModelRef:
 
 
 def find_device(settings: SelectSettings) -> torch.device:
-    """Return the device of a run.
+    """Return the device of a run; whether the machines of a running cluster have a GPU that is asked for, they know.
 
     Raises:
         ConfigError: It is not there, or the projection cannot run on it.
     """
+    asked = settings.execution.device
+    if (
+        settings.execution.cluster and asked == "cuda" and settings.features.projection.kind != "fast-jl"
+    ):  # whose matrix the GPU here decides
+        return torch.device(asked)
     device = pick_device(settings.execution.device)
     make_projection(settings.features.projection.kind, settings.features.projection.dim, 0, device)
     return device

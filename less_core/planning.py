@@ -15,6 +15,7 @@ from less_core.data.encoding import EncodedExample, Encoder
 from less_core.data.index import assemble, index_pool
 from less_core.data.pools import open_pool, read_example
 from less_core.data.targets import Target, load_target
+from less_core.errors import ConfigError
 from less_core.extraction import NO_LABEL, OK
 from less_core.inspection import inspect_model
 from less_core.methods import needs_warmup, sides_of
@@ -41,7 +42,7 @@ class Plan:
     reused: int
     tokens: float  # through the model, of what is missing and of the warmup
     operations: float  # floating point, of these
-    seconds: float
+    seconds: float  # on one device; not a number where the machine that plans has no such device
     calibrated: bool  # whether the time is of real batches through the real model, measured now
     store_bytes: int  # that the missing features will take
     memory_bytes: int  # of weights, moments, target gradients and two shards of features; calibrated also of a batch and the libraries
@@ -88,12 +89,18 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     operations = (4.0 if needs_warmup(settings) else 2.0) * parameters * tokens
     weights = parameters * getattr(torch, model.dtype).itemsize + 3 * 4 * coordinates  # LoRA weights and Adam's two moments are float32
     held = weights + _besides_weights(settings, coordinates, parts)
+    device = torch.device(model.device)
+    here = device.type == "cpu" or torch.cuda.is_available()
     if calibrate and operations:
+        if not here:
+            raise ConfigError(
+                "--calibrate", "the run's device on this machine", "none that torch sees", "Plan on a worker, or leave it out."
+            )
         measured = measure(settings, model, sample)
         seconds = tokens / measured.tokens_a_second
         held += measured.memory - weights
     else:
-        seconds = operations / (EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype)))
+        seconds = operations / (EFFICIENCY * matmul_rate(device, getattr(torch, model.dtype))) if here else math.nan
     return Plan(
         examples=len(pool_ids),
         target_examples=len(target_ids),

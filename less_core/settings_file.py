@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from less_core.config import SelectSettings, Settings
+from less_core.config import SelectSettings, Settings, hide_secret
 from less_core.errors import ConfigError
 
 Kind = TypeVar("Kind", bound=Settings)
@@ -53,7 +53,7 @@ def parse_as(kind: type[Kind], data: dict[str, Any], where: str) -> Kind:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = hide_secret(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

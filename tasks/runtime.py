@@ -54,6 +54,9 @@ class Runtime:
         self._targets_key = ""
         self._targets: list[Tensor] = []
 
+    def __reduce__(self) -> str:
+        return "RUNTIME"  # a task that crosses to another process meets the one there
+
     def advance(self, examples: int, tokens: int) -> None:
         """Count a batch that is done.
 

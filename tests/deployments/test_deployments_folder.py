@@ -2,11 +2,14 @@
 
 import asyncio
 import importlib
+import json
 import re
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import prefect
 import pytest
 import yaml
 from prefect import Flow, __version__
@@ -24,10 +27,13 @@ from less_core.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deployments"
-PRESETS = ("laptop", "one-gpu", "several-gpus")
+PRESETS = ("laptop", "one-gpu", "several-gpus", "ray", "dask")
+CLUSTERS = ("ray", "dask")
+POOLS = {"docker": "prefect-docker", "kubernetes": "prefect-kubernetes"}
 AUTOMATIONS = ("automations", "crash-detection", "cancel-detection")
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+COLLECTIONS = Path(prefect.__file__).parent / "server/api/collections_data/views/aggregate-worker-metadata.json"  # what servers offer
 FLOWS = ("select-data", "quick-select", "reselect", "compare", "sweep", "agree")
 
 
@@ -43,10 +49,62 @@ def test_preset_plans_once_its_data_stands_where_it_says(preset: str, tmp_path: 
     assert re.search(r"target examples.* 3 ", plan)
 
 
-def test_presets_for_one_gpu_and_for_several_compute_the_same_features() -> None:
-    one, several = (load_settings(FOLDER / f"{preset}.yaml") for preset in ("one-gpu", "several-gpus"))
+@pytest.mark.parametrize("preset", ["several-gpus", *CLUSTERS])
+def test_presets_for_one_gpu_and_for_several_compute_the_same_features(preset: str) -> None:
+    one, several = (load_settings(FOLDER / f"{name}.yaml") for name in ("one-gpu", preset))
     for part in ("model", "warmup", "features"):
         assert getattr(one, part) == getattr(several, part)
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_work_pool_is_the_one_that_prefects_worker_knows_and_its_variables_are_all_there(kind: str) -> None:
+    known = json.loads(COLLECTIONS.read_text())[POOLS[kind]][kind]["default_base_job_configuration"]
+    pool = json.loads((FOLDER / f"{kind}-pool.json").read_text())
+    assert pool["job_configuration"].keys() == known["job_configuration"].keys()
+    variables = pool["variables"]["properties"]
+    assert known["variables"]["properties"].keys() <= variables.keys()
+    used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(pool["job_configuration"])))
+    assert used == variables.keys()
+    types = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+    defaults = {name: variable for name, variable in variables.items() if "default" in variable}
+    assert {"image", "env"} <= defaults.keys()
+    assert all(isinstance(variable["default"], types[variable["type"]]) for variable in defaults.values())
+
+
+def kubernetes(file: str) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(found["kind"], found["metadata"]["name"]): found for found in yaml.safe_load_all((FOLDER / file).read_text())}
+
+
+@pytest.mark.parametrize("engine", CLUSTERS)
+def test_cluster_on_kubernetes_is_reached_by_the_name_that_it_tells(engine: str) -> None:
+    text, found = (FOLDER / f"{engine}-cluster.yaml").read_text(), kubernetes(f"{engine}-cluster.yaml")
+    ((host, port),) = re.findall(r'cluster: "\w+://([\w-]+):(\d+)"', text)
+    service = found["Service", host]["spec"]
+    assert int(port) in {entry["port"] for entry in service["ports"]}
+    deployments = {name: one["spec"] for (kind, name), one in found.items() if kind == "Deployment"}
+    labels = {name: spec["template"]["metadata"]["labels"] for name, spec in deployments.items()}
+    assert all(spec["selector"]["matchLabels"] == labels[name] for name, spec in deployments.items())
+    assert service["selector"] in labels.values()
+    head, worker = (" ".join(deployments[name]["template"]["spec"]["containers"][0]["args"]) for name in sorted(deployments))
+    assert f"={port}" in head
+    assert host in worker
+    (script,) = entry_points(group="console_scripts", name=engine)
+    assert all(args.startswith(f"{script.name} ") for args in (head, worker))
+
+
+@pytest.mark.parametrize("engine", CLUSTERS)
+def test_workers_of_clusters_have_a_gpu_and_the_folders_of_the_work_pool(engine: str) -> None:
+    pool = json.loads((FOLDER / "kubernetes-pool.json").read_text())
+    (job,) = pool["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"]
+    spec = kubernetes(f"{engine}-cluster.yaml")["Deployment", f"less-{engine}-worker"]["spec"]["template"]["spec"]
+    (worker,) = spec["containers"]
+    assert [mount for mount in worker["volumeMounts"] if mount["name"] == "less"] == job["volumeMounts"]
+    assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert "--num-gpus=1" in worker["args"] or "--resources=GPU=1" in worker["args"]
+    assert {volume["name"] for volume in spec["volumes"]} == {mount["name"] for mount in worker["volumeMounts"]}
+    folders = {mount["mountPath"] for mount in job["volumeMounts"]}
+    (workdir,) = re.findall(r"^WORKDIR (.+)$", DOCKERFILE, re.MULTILINE)
+    assert {f"{workdir}/{folder}" for folder in ("data", "store", "runs")} < folders
 
 
 def automation(name: str) -> dict[str, Any]:

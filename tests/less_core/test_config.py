@@ -198,6 +198,9 @@ def test_unknown_key_or_value_out_of_bounds_is_a_config_error_that_names_it(path
         ),
         ({"influence": {"dim": 1024}, "method": "rds"}, "`influence.dim` of 0"),
         ({"influence": {"dim": 1024}, "imported": IMPORTED}, "`influence.dim` of 0"),
+        ({"execution": {"cluster": "auto"}}, "`runner: ray` or `dask` with `cluster` or `workers`, got local"),
+        ({"execution": {"workers": 2}}, "`runner: ray` or `dask` with `cluster` or `workers`, got local"),
+        ({"execution": {"runner": "ray", "cluster": "auto", "workers": 2}}, "`workers` of 0 with `cluster`"),
         ({"selection": {"min_tokens": 9, "max_tokens": 8}}, "`min_tokens` of at most `max_tokens`, got 9 and 8"),
     ],
 )
@@ -275,6 +278,18 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from nodes(inner)
+
+
+def test_paths_are_spelled_out_for_workers_that_stand_elsewhere_and_for_no_one_else(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = {"store": "s", "runs": "s3://bucket/runs", "warmup": {"checkpoints": ["c", "/c"]}, "imported": IMPORTED}
+    local = parse_settings(MINIMAL | paths, "test")
+    assert local.spelled_out() == local
+    far = parse_settings(MINIMAL | paths | {"execution": {"runner": "dask"}}, "test").spelled_out()
+    assert (far.store, far.runs, far.data_dir) == (f"{tmp_path}/s", "s3://bucket/runs", str(tmp_path))
+    assert far.warmup.checkpoints == [f"{tmp_path}/c", "/c"]
+    assert far.imported.pool == f"{tmp_path}/{local.imported.pool}"
+    assert (far.pools, far.targets, far.model) == (local.pools, local.targets, local.model)
 
 
 def test_schema_renders_as_a_form() -> None:

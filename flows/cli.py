@@ -1,4 +1,4 @@
-"""The command line: less-flow run | reselect | compare | sweep | explain | agree | export | plan | demo | serve."""
+"""The command line: less-flow run | reselect | compare | sweep | explain | agree | export | plan | store | demo | serve."""
 
 import argparse
 import logging
@@ -25,14 +25,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     _quiet_libraries()
     try:
-        arguments.command(arguments)
+        done = arguments.command(arguments)
     except LessError as error:
         print(f"\nless-flow: {error}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         print("\nless-flow: stopped; the same command goes on where it was", file=sys.stderr)
         return FAILED
-    return 0
+    return done or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("selections", nargs="+", metavar="NAME[@VERSION]")
     sub.add_argument("--runs", default="runs", help="where the results are")
     sub.set_defaults(command=_agree)
+    _add_store_commands(commands.add_parser("store", help="look after a store: verify what is in it, delete what no version needs"))
     sub = commands.add_parser("demo", help="the main job on a small model and data made on the spot")
     sub.set_defaults(command=_demo)
     sub = commands.add_parser("serve", help="Prefect server, UI, deployments and a worker, in one command")
@@ -84,6 +85,21 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--port", type=int, default=4200)
     sub.set_defaults(command=_serve)
     return parser
+
+
+def _add_store_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    sub = commands.add_parser("verify", help="read all of a store and name what is damaged; changes nothing")
+    sub.add_argument("--set-aside", action="store_true", help="rename what is damaged, so that the next run makes it anew")
+    sub.set_defaults(command=_store_verify)
+    gc = commands.add_parser("gc", help="list what no version of a selection needs; deletes nothing unless told to")
+    gc.add_argument("--runs", action="append", default=[], help="where results are that share the store; may be repeated; default: runs")
+    gc.add_argument("--older-than", type=float, default=7.0, metavar="DAYS", help="leave what changed since then; default: 7")
+    gc.add_argument("--keep-versions", type=int, default=0, metavar="N", help="keep the newest N of each selection; default: all")
+    gc.add_argument("--delete", action="store_true", help="delete what is listed")
+    gc.set_defaults(command=_store_gc)
+    for command in (sub, gc):
+        command.add_argument("--store", default="store", help="folder or URL; default: store")
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -146,6 +162,19 @@ def _export(arguments: argparse.Namespace) -> None:
 
     for folder in export_selection.fn(arguments.runs, arguments.selection, arguments.folder):
         print(folder)
+
+
+def _store_verify(arguments: argparse.Namespace) -> int:
+    from flows.upkeep import verify
+
+    return FAILED if verify(arguments.store, set_aside=arguments.set_aside) else 0
+
+
+def _store_gc(arguments: argparse.Namespace) -> None:
+    from flows.upkeep import collect
+
+    runs = arguments.runs or ["runs"]
+    collect(arguments.store, runs, arguments.older_than, arguments.keep_versions, delete=arguments.delete)
 
 
 def _print_run(run: RunRef) -> None:

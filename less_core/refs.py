@@ -257,6 +257,7 @@ class OutcomeRef(Ref):
     """How good a trained model is at one target."""
 
     trial: TrialRef
+    training: str  # fingerprint of the trained model in the store; of the model itself where it is untrained
     target: str
     examples: int  # it was trained on
     held_out: int  # examples with a label

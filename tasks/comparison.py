@@ -32,6 +32,7 @@ def summarise_comparison(
                 seed=outcome.trial.seed,
                 examples=outcome.examples,
                 held_out=outcome.held_out,
+                training=outcome.training,
                 loss=outcome.loss,
                 accuracy=outcome.accuracy,
                 tasks=outcome.tasks,

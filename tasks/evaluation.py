@@ -46,6 +46,7 @@ def judge(config: CompareSettings, model: ModelRef, training: TrainingRef) -> li
     outcomes = [
         OutcomeRef(
             trial=training.trial,
+            training=training.fingerprint,
             target=name,
             examples=training.examples,
             computed=name in missing,

@@ -15,17 +15,19 @@ from less_core.addresses import training_address
 from less_core.compare_config import CompareSettings, TrainingSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.targets import load_target
-from less_core.errors import DataError
+from less_core.errors import CorruptArtifactError, DataError, MissingArtifactError
 from less_core.evaluation.harness import check_harness
+from less_core.file_systems import writing
 from less_core.inspection import inspect_model, open_encoder
 from less_core.model.loading import add_lora, check_positions, check_target_modules, load_base_model, load_tokenizer, outline_model
 from less_core.model.training import Recipe, train
 from less_core.refs import ModelRef, TrainingRef, TrialRef
 from less_core.storage.examples import iterate_run_index
+from less_core.storage.files import set_aside
 from less_core.storage.layout import store_of, trainer_folder
 from less_core.storage.locks import lock
 from less_core.storage.selections import read_selected_ids
-from less_core.storage.trainings import RECORD, is_training, keep_training, read_training
+from less_core.storage.trainings import RECORD, keep_training, read_training, verify_training
 from tasks.rows import Rows
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
@@ -60,19 +62,32 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
     folder = store_of(config.select).training(address)
     ref = TrainingRef(trial=trial, fingerprint=address, folder=folder, examples=rows.num_rows, computed=False)
     with lock(f"{folder}/{RECORD}", RUNTIME.go_on):
-        if is_training(folder):
+        if _is_whole(folder):
             shutil.rmtree(trainer_folder(folder), ignore_errors=True)  # of a run that was killed before it came to this
             return done_as("Cached", ref.model_copy(update={"examples": read_training(folder)["examples"]}), "the store has this training")
         examples = _encode(config, model, rows)
         with tempfile.TemporaryDirectory(prefix="less-trained-") as made:
             work = trainer_folder(folder)
-            RUNTIME.compute(lambda: _train(model, config.training, trial.seed, examples, work, Path(made)))
+            with writing(str(work)):
+                RUNTIME.compute(lambda: _train(model, config.training, trial.seed, examples, work, Path(made)))
             record = {"examples": len(examples), "seed": trial.seed, "base": model.folder, "settings": config.training.model_dump()}
             keep_training(folder, Path(made), record)
         # A trainer and its model hold each other, and the interpreter looks for such cycles by the number of objects, not by their size.
         gc.collect()
         shutil.rmtree(trainer_folder(folder), ignore_errors=True)
     return ref.model_copy(update={"examples": len(examples), "computed": True})
+
+
+def _is_whole(folder: str) -> bool:
+    """Tell whether the store has a training all of which verifies; where not, its record is set aside and it is trained anew."""
+    try:
+        verify_training(folder)
+    except MissingArtifactError:
+        return False
+    except CorruptArtifactError as error:
+        logger.warning("%s Its record is set aside as %s.", error, set_aside(f"{folder}/{RECORD}"))
+        return False
+    return True
 
 
 def _rows(trial: TrialRef) -> pa.Table:

@@ -16,7 +16,8 @@ from less_core.basis import read_last, warmup_needs
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.index import draw_warmup
-from less_core.errors import DataError
+from less_core.errors import DataError, NonFiniteGradientError
+from less_core.file_systems import writing
 from less_core.method.adam import epsilon_share
 from less_core.method.influence import checkpoint_weights
 from less_core.methods import checkpoint_numbers
@@ -26,7 +27,7 @@ from less_core.model.imported import BETAS, import_checkpoint
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.warmup import train_warmup
 from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef, WarmupRef
-from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, read_checkpoint, write_checkpoint
+from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, is_whole, read_checkpoint, write_checkpoint
 from less_core.storage.examples import iterate_run_index, read_example_shard
 from less_core.storage.files import exists, read_json, write_json
 from less_core.storage.layout import Store, Version, run_of, store_of, trainer_folder
@@ -57,13 +58,16 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
     record = store.warmup_record(address)
     if exists(record):
         folders = [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
-        if all(is_checkpoint(folder) for folder in folders):
+        if all(is_whole(folder) for folder in folders):
             return folders, 0
         logger.warning("warmup %s has lost a checkpoint; it is trained again", address)
     encoded = _read_encoded(store, model, chosen)
     steps: list[int] = []
 
     def keep(epoch: int, checkpoint: Checkpoint) -> None:
+        if not all(bool(tensor.isfinite().all()) for tensor in checkpoint.adapter.values()):
+            do = "Lower warmup.learning_rate; if that does not help, an example drawn for the warmup has a gradient without a bound."
+            raise NonFiniteGradientError(f"warmup, epoch {epoch}", "finite weights", "some that are infinite or no number", do)
         write_checkpoint(store.checkpoint(address, checkpoint.step), checkpoint)
         steps.append(checkpoint.step)
         logger.info(
@@ -78,7 +82,8 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
 
     def train() -> int:
         lora_model = _new_model(model, settings.warmup.seed)
-        return train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
+        with writing(str(work)):
+            return train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
 
     total = RUNTIME.compute(train)
     gc.collect()  # a trainer and its model hold each other, and the interpreter looks for such cycles by their number, not by their size
@@ -126,8 +131,8 @@ def choose_warmup(
         return None, "the last version had none"
     if warmup.needs != warmup_needs(settings, model):
         return None, "the model, or a setting of the warmup, is another"
-    if not all(is_checkpoint(folder) for folder in warmup.folders):
-        return None, f"the store no longer has the checkpoints of version {warmup.trained_for}"
+    if not all(is_whole(folder) for folder in warmup.folders):
+        return None, f"the store no longer has whole checkpoints of version {warmup.trained_for}"
     if rewarm.when == "always":
         return None, "it is made again in every run"
     before, now = (read_columns(v.index("pool"), ["example_id"])["example_id"] for v in (last, version))

@@ -16,7 +16,7 @@ LOSSES = {
 
 def make_outcomes(losses: Mapping[str, Sequence[float]] = LOSSES, target: str = "t", amount: float = 0.05, **changes: Any) -> list[Outcome]:
     """Make an outcome a method and seed; what is no method has no budget."""
-    values: dict[str, Any] = {"target": target, "examples": 40, "held_out": 1200, "accuracy": None, "tasks": {}}
+    values: dict[str, Any] = {"target": target, "training": "0a", "examples": 40, "held_out": 1200, "accuracy": None, "tasks": {}}
     return [
         Outcome(method=method, amount=0 if method in (UNTRAINED, WHOLE_POOL) else amount, seed=seed, loss=loss, **(values | changes))
         for method, found in losses.items()

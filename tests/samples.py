@@ -64,5 +64,6 @@ def encoded_examples(count: int = 10) -> list[EncodedExample]:
 def assert_same(one, other, tolerance: float = 2e-6) -> None:
     a, b = one.scores(), other.scores()
     assert a.keys() == b.keys()
-    assert max(abs(a[e] - b[e]) for e in a) <= tolerance
+    assert [e for e in a if a[e] is None] == [e for e in a if b[e] is None]  # not judged
+    assert max(abs(a[e] - b[e]) for e in a if a[e] is not None) <= tolerance
     assert one.selected() == other.selected()

@@ -18,6 +18,7 @@ class Outcome(Record):
     amount: float  # the budget; 0 where there is none
     target: str
     seed: int
+    training: str  # fingerprint of the trained model in the store; of the model itself where it is untrained
     examples: int  # trained on
     held_out: int  # judged on
     loss: float

@@ -1,19 +1,24 @@
 """Checkpoints on disk: the adapter as peft reads it, Adam's moments, and a record that is written last and so means "whole"."""
 
 import json
+import logging
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from less_core.errors import CorruptArtifactError
+from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.fingerprint import fingerprint, fingerprint_bytes
 from less_core.model.checkpoint import AdamState, Checkpoint
-from less_core.storage.files import exists, read_bytes, read_json, write_json, write_whole
+from less_core.storage.files import exists, read_bytes, read_json, set_aside, write_json, write_whole
+
+logger = logging.getLogger(__name__)
 
 ADAPTER_CONFIG, ADAPTER, ADAM, RECORD = "adapter_config.json", "adapter_model.safetensors", "adam_state.safetensors", "checkpoint.json"
-_RECORD_KEYS = {"step", "learning_rate", "beta1", "beta2", "adam_step", "files"}
+_RECORD_KEYS = {"step", "learning_rate", "beta1", "beta2", "adam_step", "adapter", "files"}
+_ADDRESS = "address"  # of all else in the record, so that a changed digit is seen
+_BASE = "base_model_name_or_path"  # of an adapter's settings: where the model stands on one machine
 _MADE_BY = "the warmup"
 _DO = "Delete the checkpoint's folder and run again."
 
@@ -34,9 +39,10 @@ def write_checkpoint(folder: str, checkpoint: Checkpoint) -> None:
         "beta1": adam.beta1,
         "beta2": adam.beta2,
         "adam_step": adam.step,
+        "adapter": fingerprint({key: value for key, value in checkpoint.adapter_config.items() if key != _BASE}),
         "files": {name: fingerprint_bytes([content]) for name, content in files.items()},
     }
-    write_json(f"{folder}/{RECORD}", record)
+    write_json(f"{folder}/{RECORD}", record | {_ADDRESS: fingerprint(record)})
 
 
 def read_checkpoint(folder: str) -> Checkpoint:
@@ -69,15 +75,32 @@ def is_checkpoint(folder: str) -> bool:
     return exists(f"{folder}/{RECORD}")
 
 
+def is_whole(folder: str) -> bool:
+    """Tell whether a folder holds a checkpoint all of which verifies; where not, its record is set aside and it counts as not made."""
+    try:
+        read_checkpoint(folder)
+    except MissingArtifactError:
+        return False
+    except CorruptArtifactError as error:
+        logger.warning("%s Its record is set aside as %s.", error, set_aside(f"{folder}/{RECORD}"))
+        return False
+    return True
+
+
 def checkpoint_fingerprint(folder: str) -> str:
-    """Return the address of a checkpoint's content: weights, moments, learning rate."""
-    return fingerprint(_read_record(folder))
+    """Return the address of a checkpoint's content: weights, moments, learning rate, the adapter's settings."""
+    record = _read_record(folder)
+    del record["files"][ADAPTER_CONFIG]  # it also says where the base model stands
+    return fingerprint(record)
 
 
 def _read_record(folder: str) -> dict[str, Any]:
     record = read_json(f"{folder}/{RECORD}", made_by=_MADE_BY)
-    if not isinstance(record, dict) or set(record) != _RECORD_KEYS or set(record["files"]) != {ADAPTER_CONFIG, ADAPTER, ADAM}:
+    address = record.pop(_ADDRESS, None) if isinstance(record, dict) else None
+    if address is None or set(record) != _RECORD_KEYS or set(record["files"]) != {ADAPTER_CONFIG, ADAPTER, ADAM}:
         raise CorruptArtifactError(f"{folder}/{RECORD}", f"a record of {sorted(_RECORD_KEYS)}", repr(record)[:200], _DO)
+    if fingerprint(record) != address:
+        raise CorruptArtifactError(f"{folder}/{RECORD}", f"content {address}", fingerprint(record), _DO)
     return record
 
 

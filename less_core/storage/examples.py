@@ -56,6 +56,15 @@ def read_example_shard(path: str, example_ids: pa.Array) -> list[EncodedExample]
     return [EncodedExample(**row) for row in rows]
 
 
+def verify_example_shard(path: str) -> None:
+    """Read a shard whole.
+
+    Raises:
+        MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
+    """
+    read_columns(path, SCHEMA.names)
+
+
 def read_example_counts(path: str) -> pa.Table:
     """Return a shard's ids with token counts, without the tokens."""
     return read_columns(path, COUNTS)

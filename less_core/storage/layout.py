@@ -8,6 +8,8 @@ from typing import Literal
 from less_core.config import SelectSettings
 
 Side = Literal["pool", "target"]
+SIDES: tuple[Side, ...] = ("pool", "target")
+KINDS = ("examples", "warmups", "trainings", "evaluations", "features", "influence")  # folders of a store
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class Version:
 
     def features(self, side: Side) -> str:
         return f"{self.root}/index/{side}_features.json"
+
+    @property
+    def index_folder(self) -> str:
+        return f"{self.root}/index"
 
     @property
     def target_parts(self) -> str:
@@ -149,6 +155,16 @@ MERGED = "merged"  # stands for a target's name in `Version.selected`
 def shard_in(folder: str, shard: str) -> str:
     """Return the file of a shard of features or of exact influence."""
     return f"{folder}/{shard}.parquet"
+
+
+def place_in_store(path: str) -> str:
+    """Return a path as its store sees it, ``features/<fingerprint>/<shard>.parquet``, wherever the store stood when it was written down.
+
+    Empty where it is not of a store.
+    """
+    parts = path.split("/")
+    start = max((number for number, part in enumerate(parts) if part in KINDS), default=len(parts))
+    return "/".join(parts[start:])
 
 
 def trainer_folder(folder: str) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import fsspec
 
-from less_core.errors import ConfigError
-from less_core.storage.files import exists, list_folders
+from less_core.errors import ConfigError, MissingArtifactError
+from less_core.storage.files import exists, list_folders, read_bytes, write_whole
 from less_core.storage.layout import PUBLISHED, Run, Version
 
 
@@ -35,10 +35,10 @@ def current_version(run: Run) -> Version | None:
     if _is_local(run):
         link = Path(run.current)
         return run.version(link.readlink().name) if link.is_symlink() else None
-    if not exists(run.current):
+    try:
+        return run.version(read_bytes(run.current, made_by="a selection").decode().strip())
+    except MissingArtifactError:
         return None
-    with fsspec.open(run.current, "rt") as file:
-        return run.version(file.read().strip())
 
 
 def publish(run: Run, version: Version) -> None:
@@ -65,18 +65,26 @@ def _point(link: str, to: str) -> None:
     temporary.replace(link)
 
 
+def unfinished_links(run: Run, until: float) -> list[str]:
+    """Return links that a process which was killed left half made; `until`: not changed since, in seconds since the epoch."""
+    if not _is_local(run):
+        return []
+    return [str(link) for link in sorted(Path(run.root).glob("*.tmp")) if link.is_symlink() and link.lstat().st_mtime <= until]
+
+
 def _copy(run: Run, version: Version) -> None:
     file_system, root = fsspec.core.url_to_fs(run.root)
     source = fsspec.core.url_to_fs(version.root)[1]
     files = [name.removeprefix(source + "/") for name in file_system.find(source)]
     wanted = [name for name in files if name.partition("/")[0] in PUBLISHED]
     for name in wanted:
-        file_system.copy(f"{source}/{name}", f"{root}/{name}")
+        file_system.cp_file(f"{source}/{name}", f"{root}/{name}")
     for folder in PUBLISHED:
-        for old in file_system.find(f"{root}/{folder}") if file_system.isdir(f"{root}/{folder}") else ():
+        for old in file_system.find(f"{root}/{folder}"):
             if old.removeprefix(root + "/") not in wanted:
-                file_system.rm(old)
-    file_system.pipe_file(fsspec.core.url_to_fs(run.current)[1], version.name.encode())
+                file_system.rm_file(old)
+    with write_whole(run.current) as file:
+        file.write(version.name.encode())
 
 
 def _is_local(run: Run) -> bool:

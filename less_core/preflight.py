@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError, safe_open
 
-from less_core.config import LoraSettings, PoolSettings, SelectSettings
+from less_core.config import ExecutionSettings, LoraSettings, PoolSettings, SelectSettings
 from less_core.data.index import parse_row
 from less_core.data.pools import find_files, open_pool
 from less_core.data.targets import load_target
-from less_core.errors import ConfigError, DataError
+from less_core.errors import ConfigError, DataError, StorageError
 from less_core.inspection import find_device, open_encoder
 from less_core.methods import checkpoint_numbers, count_available, needs_warmup
 from less_core.model.loading import WEIGHTS, check_positions, check_target_modules, model_folder, outline_model
@@ -46,6 +47,7 @@ def check_settings(settings: SelectSettings) -> None:
     """
     _check_folder("store", settings.store, store_of(settings).root)
     _check_folder("runs", settings.runs, run_of(settings).root)
+    _check_runner(settings.execution)
     find_device(settings)
     _check_model(settings)
     if needs_warmup(settings):
@@ -63,6 +65,12 @@ def check_settings(settings: SelectSettings) -> None:
         if not pool.hub:
             with _readable(settings.data_path(pool.path)):
                 _check_pool(settings, pool)
+
+
+def _check_runner(execution: ExecutionSettings) -> None:
+    extra = execution.runner
+    if execution.remote and find_spec(f"prefect_{extra}") is None:
+        raise ConfigError("execution.runner", f"the package prefect-{extra}", "none installed", f'Do `pip install "less-flow[{extra}]"`.')
 
 
 def check_space(store: str, needed: int) -> None:
@@ -98,7 +106,8 @@ def _check_folder(key: str, value: str, folder: str) -> None:
                 pass
             file_system.rm(fsspec.core.url_to_fs(probe)[1])
     except Exception as error:  # clients of remote systems raise many kinds
-        raise ConfigError(where, "a folder that can be written", _reason(error), do) from error
+        cause = error.__cause__ if isinstance(error, StorageError) else error
+        raise ConfigError(where, "a folder that can be written", _reason(cause), do) from cause
     if is_file:
         raise ConfigError(where, "a folder", f"a file at {inner}", do)
 
@@ -185,5 +194,5 @@ def _readable(path: str) -> Iterator[None]:
         raise DataError(path, "files that can be read", _reason(error), "See to the right to read them.") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.') or 'no message'}"

@@ -1,16 +1,21 @@
 """The rows of a pool or target: of one file, of a folder or pattern of files, or of a hub data set."""
 
+import errno
+import glob
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from less_core.config import SelectSettings
 from less_core.data.example import Example
 from less_core.data.row_files import LINES, TABLES, JsonLines, Row, RowFile, TableRows, first_line
 from less_core.data.shapes import Shape, to_example
 from less_core.errors import DataError
+from less_core.file_systems import asking
 from less_core.fingerprint import fingerprint
 
 KNOWN = (*LINES, *TABLES)
@@ -70,21 +75,45 @@ def find_files(path: str) -> dict[str, str]:
         file_system, inner = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:  # no such protocol, or its package is not installed
         raise DataError(path, "an address that fsspec can open", first_line(error), "Check what stands before `://`.") from None
-    if file_system.isfile(inner):
-        return {PurePosixPath(inner).name: path}
-    protocol = path.partition("://")[0] + "://" if "://" in path else ""
-    if file_system.isdir(inner):
-        found, root = file_system.find(inner), inner
-    elif any(c in path for c in MAGIC):
-        found = [name for name in file_system.glob(inner) if file_system.isfile(name)]
-        root = inner[: min(inner.index(c) for c in MAGIC if c in inner)].rpartition("/")[0]
-    else:
-        raise DataError(path, "a file, a folder or a pattern", "nothing there", _CHECK)
-    names = {str(PurePosixPath(name).relative_to(root)): f"{protocol}{name.removeprefix(protocol)}" for name in found}
-    names = {n: a for n, a in names.items() if _suffix(n) in KNOWN and not any(part.startswith(".") for part in PurePosixPath(n).parts)}
+    with asking(path):
+        kind = _kind(file_system, inner)
+        if kind == "file":
+            return {PurePosixPath(inner).name: path}
+        if kind == "directory":
+            found, root = file_system.find(inner), inner
+        elif any(c in path for c in MAGIC):
+            found = [name for name in file_system.glob(inner) if not file_system.isdir(name)]
+            root = inner[: min(inner.index(c) for c in MAGIC if c in inner)].rpartition("/")[0]
+        else:
+            raise DataError(path, "a file, a folder or a pattern", "nothing there", _CHECK)
+    names = {str(PurePosixPath(name).relative_to(root)): name for name in found}
+    names = {n: a for n, a in names.items() if not any(part.startswith(".") for part in PurePosixPath(n).parts)}
+    local = isinstance(file_system, LocalFileSystem)
+    for place in names.values() if local else ():
+        if Path(place).is_dir():
+            raise DataError(place, "a file or a folder", "a link to a folder, whose files would be left out", "Name that folder instead.")
+    names = {n: a for n, a in names.items() if _suffix(n) in KNOWN}
     if not names:
         raise DataError(path, f"files that end in {', '.join(KNOWN)}", "none", _CHECK)
-    return names
+    for name, place in names.items():
+        if not name.isprintable():
+            raise DataError(path, "files with names of printable characters", repr(name), "Rename the file.")
+        if local and not Path(place).is_file():  # what is read from a pipe would never end
+            raise DataError(place, "a file", "a link that leads to none, or something else", "Mend or remove it.")
+    protocol = path.partition("://")[0] + "://" if "://" in path else ""
+    return {name: f"{protocol}{place.removeprefix(protocol)}" for name, place in names.items()}
+
+
+def _kind(file_system: Any, inner: str) -> str:
+    """Return file, directory, or something else; nothing where nothing is there. `isfile` would take a fault for that, too."""
+    try:
+        return str(file_system.info(inner)["type"])
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # no file can have that name, or the link leads to itself
+            return ""
+        raise
 
 
 def open_pool(settings: SelectSettings, name: str) -> RowSource:
@@ -106,7 +135,8 @@ def _open_file(address: str, name: str) -> RowFile:
     if suffix in LINES:
         return JsonLines(address, name)
     if suffix in TABLES:
-        return TableRows(address, name, TABLES[suffix], data_files=address, split="train")
+        # Escaped: `datasets` would take a name with `?` or `[` for a pattern.
+        return TableRows(address, name, TABLES[suffix], data_files=glob.escape(address), split="train")
     do = "Convert or rename the file; unpack compressed files first."
     raise DataError(address, f"a file that ends in {', '.join(KNOWN)}", suffix or "no ending", do)
 

@@ -2,19 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any, Protocol
 
 import datasets
 import fsspec
 
 from less_core.errors import DataError
+from less_core.file_systems import asking
 from less_core.fingerprint import fingerprint
 
 LINES = (".jsonl", ".ndjson")
 TABLES = {".json": "json", ".parquet": "parquet"}
+DEEPEST = 100  # levels of JSON: what is read once is read again elsewhere, where less of the stack may be left
+datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else every file, local ones too, is told to the hub; offline that waits for seconds
+_FETCHING = Lock()  # threads that fetch the same file at once would write over one another
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,11 @@ class JsonLines:
 
     @cached_property
     def _local(self) -> str:
-        # A remote file is fetched once: rows are read again at random.
-        return str(fsspec.open_local(f"filecache::{self.address}")) if "://" in self.address else self.address
+        if "://" not in self.address:
+            return self.address
+        # A remote file is fetched once in a process, as long as it stays the same: rows are read again at random.
+        with _FETCHING, asking(self.address):
+            return str(fsspec.open_local(f"filecache::{self.address}", filecache={"check_files": True}))
 
     def rows(self) -> Iterator[Row]:
         offset = 0
@@ -75,14 +83,33 @@ class JsonLines:
 
     def _parse(self, index: int, offset: int, text: bytes) -> Row:
         try:
-            return Row(self._name, index, offset, json.loads(text))
+            # Decoded here: of bytes, `json` would take UTF-16 and halves of surrogate pairs, which the selection must not hand on.
+            value = json.loads(text.decode())
+            if text.count(b"[") + text.count(b"{") <= DEEPEST or not _is_deep(value):
+                return Row(self._name, index, offset, value)
+            fault = _TOO_DEEP
         except UnicodeDecodeError:
             fault = "bytes that are not UTF-8"
         except RecursionError:
-            fault = "JSON nested too deep"
+            fault = _TOO_DEEP
         except ValueError as error:
-            fault = f"{text[:60].decode(errors='replace').strip()!r} ({error})"
+            fault = f"{text[:60].decode(errors='replace').strip()!r} ({str(error)[:200]})"
         return Row(self._name, index, offset, None, fault)
+
+
+_TOO_DEEP = f"JSON nested too deep, in more than {DEEPEST} levels"
+
+
+def _is_deep(value: object) -> bool:
+    """Tell whether JSON is nested too deep."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [item for outer in level for item in _within(outer)]
+    return any(isinstance(value, (dict, list)) for value in level)
+
+
+def _within(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 class TableRows:
@@ -99,13 +126,20 @@ class TableRows:
         try:
             return datasets.load_dataset(self._loader, **self._arguments)
         except Exception as error:  # whatever a reader or the hub raises, the user needs the file's name
-            raise DataError(
-                self.address, "a data set that `datasets` can load", first_line(error), "Check the file or the name, and the split."
-            ) from error
+            got = first_line(error.__cause__ or error)  # `datasets` says that something failed, its cause what
+            do = "Check the file or the name, and the split."
+            raise DataError(self.address, "a data set that `datasets` can load", got, do) from error
 
     def rows(self) -> Iterator[Row]:
-        for index, value in enumerate(self._table):
-            yield Row(self._name, index, index, value)
+        index = 0
+        while index < len(self._table):
+            try:
+                for value in self._table.skip(index):
+                    yield Row(self._name, index, index, value)
+                    index += 1
+            except Exception as error:  # a value that Python cannot hold: text that is not UTF-8, a year beyond 9999
+                yield Row(self._name, index, index, None, first_line(error))
+                index += 1
 
     def read(self, offset: int) -> bytes:
         return json.dumps(self._table[offset], ensure_ascii=False, default=str).encode()
@@ -118,7 +152,8 @@ def file_digest(address: str) -> str:
     """Return the address of a file's bytes; of a remote one's, what its system says of it (an ETag, or size and time)."""
     if "://" in address:
         file_system, inner = fsspec.core.url_to_fs(address)
-        return fingerprint(str(file_system.ukey(inner)))
+        with asking(address):
+            return fingerprint(str(file_system.ukey(inner)))
     with open(address, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

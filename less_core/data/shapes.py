@@ -1,5 +1,6 @@
 """The shapes that a row of a pool or a target can have, and the example in it."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ def to_example(row: object, shape: Shape = "auto") -> Example:
     messages = tuple(_READERS[found](row))
     if not any(m.role == "assistant" and m.content.strip() for m in messages):
         raise BadRowError(
-            "an assistant turn with text", f"roles {[m.role for m in messages]}", "Only assistant tokens are trained on; drop the row."
+            "an assistant turn with text", f"roles {[m.role for m in messages][:10]}", "Only assistant tokens are trained on; drop the row."
         )
     return Example(messages=messages)
 
@@ -63,7 +64,7 @@ def detect_shape(row: Mapping[str, Any]) -> Literal["messages", "prompt_completi
         return "alpaca"
     raise BadRowError(
         "`messages`, `conversations`, `prompt` + `completion` or `instruction` + `output`",
-        f"keys {sorted(map(str, row))}",
+        f"keys {sorted(map(str, row))}"[:300],
         "Rename the columns to one of these shapes.",
     )
 
@@ -106,7 +107,7 @@ def _turns(row: Mapping[str, Any], key: str, role_key: str, text_key: str, roles
         role = turn.get(role_key)
         if not isinstance(role, str) or role not in roles:
             raise BadRowError(
-                f"`{role_key}` of turn {number} to be one of {list(roles)}", repr(role)[:80], "Rename the role or drop the row."
+                f"`{role_key}` of turn {number} to be one of {list(roles)}", reprlib.repr(role)[:80], "Rename the role or drop the row."
             )
         messages.append(Message(roles[role], _text(turn, text_key)))
     return messages

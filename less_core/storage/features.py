@@ -14,7 +14,7 @@ from torch import Tensor
 from less_core.errors import CorruptArtifactError
 from less_core.extraction import Features
 from less_core.method.quantization import SCALED, Packed, pack
-from less_core.storage.parquet import parquet_reader, parquet_writer, read_columns
+from less_core.storage.parquet import parquet_reader, parquet_writer
 
 # Arrow's memory is read only, and so are the tensors made of it: nobody writes into a feature that was read.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -92,14 +92,15 @@ def verify_feature_shard(path: str, fingerprint: str) -> pa.ChunkedArray:
     """
     with parquet_reader(path) as file:
         _form(path, file.schema_arrow)
-        found = json.loads(file.schema_arrow.metadata[b"less"])["fingerprint"]
+        found = json.loads(file.schema_arrow.metadata[b"less"]).get("fingerprint")
         if found != fingerprint:
             raise CorruptArtifactError(
-                path, f"features of fingerprint {fingerprint}", found, "Run again: the shard is set aside and made anew."
+                path, f"features of fingerprint {fingerprint}", str(found), "Run again: the shard is set aside and made anew."
             )
+        ids: list[pa.Array] = []
         for group in range(file.num_row_groups):
-            file.read_row_group(group)
-    return read_columns(path, ["example_id"])["example_id"]
+            ids += file.read_row_group(group)["example_id"].chunks
+    return pa.chunked_array(ids, pa.string())
 
 
 def _form(path: str, schema: pa.Schema) -> str:

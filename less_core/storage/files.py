@@ -1,6 +1,7 @@
 """Files by path or URL, written whole or not at all."""
 
 import json
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,26 +9,46 @@ from typing import IO, Any
 
 import fsspec
 
-from less_core.errors import CorruptArtifactError, MissingArtifactError
+from less_core.errors import CorruptArtifactError, MissingArtifactError, StorageError
+from less_core.file_systems import asking, is_object_store, writing
 
 CORRUPT = ".corrupt"
 
 
 @contextmanager
 def write_whole(path: str) -> Iterator[IO[bytes]]:
-    """Open a file for writing that takes its name only when the block ends without an error."""
+    """Open a file for writing that takes its name only when the block ends without an error.
+
+    Raises:
+        StorageError: There is no right to write there, no room, or no such bucket.
+    """
     file_system, inner = fsspec.core.url_to_fs(path)
-    parent, _, name = inner.rpartition("/")
-    file_system.makedirs(parent or ".", exist_ok=True)
-    temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.tmp" if parent else f".{name}.{uuid.uuid4().hex}.tmp"
-    try:
-        with file_system.open(temporary, "wb") as file:
+    if is_object_store(file_system):
+        with tempfile.NamedTemporaryFile(prefix="less-upload-") as file:
             yield file
-        file_system.mv(temporary, inner)
-    except BaseException:
-        if file_system.exists(temporary):
-            file_system.rm(temporary)
-        raise
+            file.flush()
+            _upload(file.name, file_system, inner, path)
+        return
+    parent, _, name = inner.rpartition("/")
+    temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.tmp" if parent else f".{name}.{uuid.uuid4().hex}.tmp"
+    with writing(path):
+        try:
+            file_system.makedirs(parent or ".", exist_ok=True)
+            with file_system.open(temporary, "wb") as file:
+                yield file
+            file_system.mv(temporary, inner)
+        except BaseException:
+            if file_system.exists(temporary):
+                file_system.rm(temporary)
+            raise
+
+
+def _upload(local: str, file_system: Any, inner: str, path: str) -> None:
+    try:
+        with asking(path):
+            file_system.put_file(local, inner)
+    except FileNotFoundError as error:  # there are no folders that could be missing
+        raise StorageError(path, "a bucket of that name", f"{error}".rstrip("."), "Make it, or correct the address.") from error
 
 
 def write_json(path: str, value: object) -> None:
@@ -41,10 +62,12 @@ def read_bytes(path: str, *, made_by: str) -> bytes:
 
     Raises:
         MissingArtifactError: It is not there; names the stage that makes it.
+        StorageError: There is no right to read it.
     """
+    file_system, inner = fsspec.core.url_to_fs(path)
     try:
-        with fsspec.open(path, "rb") as file:
-            return bytes(file.read())
+        with asking(path):
+            return bytes(file_system.cat_file(inner))
     except FileNotFoundError:
         raise MissingArtifactError(path, f"a file that {made_by} leaves", "nothing there", "Run it again.") from None
 
@@ -65,25 +88,29 @@ def read_json(path: str, *, made_by: str) -> Any:
 def exists(path: str) -> bool:
     """Tell whether a file or folder is there."""
     file_system, inner = fsspec.core.url_to_fs(path)
-    return bool(file_system.exists(inner))
+    with asking(path):
+        return bool(file_system.exists(inner))
 
 
 def list_files(folder: str, suffix: str) -> list[str]:
     """Return the folder's files with that ending, sorted; none where there is no folder. Temporary files are left out."""
-    file_system, inner = fsspec.core.url_to_fs(folder)
-    if not file_system.isdir(inner):
-        return []
-    names = sorted(str(entry["name"]).rpartition("/")[2] for entry in file_system.ls(inner, detail=True) if entry["type"] == "file")
+    names = _list(folder, "file")
     return [f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
 
 
 def list_folders(folder: str) -> list[str]:
     """Return the names of the folders in a folder, sorted; none where there is no folder."""
+    return _list(folder, "directory")
+
+
+def _list(folder: str, kind: str) -> list[str]:
     file_system, inner = fsspec.core.url_to_fs(folder)
-    if not file_system.isdir(inner):
+    try:
+        with asking(folder):
+            entries = file_system.ls(inner, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [str(entry["name"]).rstrip("/") for entry in file_system.ls(inner, detail=True) if entry["type"] == "directory"]
-    return sorted(name.rpartition("/")[2] for name in found)
+    return sorted(str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
 
 
 def size_of(path: str) -> int:

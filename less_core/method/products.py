@@ -1,0 +1,25 @@
+"""Inner products of a few vectors with a few others, all very long."""
+
+from torch import Tensor
+
+PIECE = 2048  # coordinates: so much of some fifty vectors stays in a core's cache
+
+
+def add_products(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add ``a @ b.T`` to `out`.
+
+    Of such a shape a product takes as long as reading `b`. On a CPU a BLAS copies all of `b` into blocks of its own first, which is more than
+    that; many products of short pieces, summed, need no copy.
+
+    Args:
+        out: float32 [n, m].
+        a: float32 [n, coordinates], few rows.
+        b: float32 [m, coordinates], few rows.
+    """
+    whole = 0
+    if out.device.type == "cpu":
+        whole = a.shape[1] - a.shape[1] % PIECE
+        pieces = (whole // PIECE, PIECE)
+        left, right = a[:, :whole].unflatten(1, pieces), b[:, :whole].unflatten(1, pieces)
+        out.add_((left.transpose(0, 1) @ right.permute(1, 2, 0)).sum(0))
+    out.addmm_(a[:, whole:], b[:, whole:].T)

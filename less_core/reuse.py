@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from less_core.addresses import feature_address, influence_address, target_address, untrained_address, warmup_address
 from less_core.config import SelectSettings
 from less_core.data.index import draw_warmup
+from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.method.quantization import row_bytes
 from less_core.methods import count_available, kind_of, needs_warmup, sides_of, storage_of
 from less_core.model.loading import hidden_size
@@ -98,7 +99,10 @@ def known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) 
         return []  # known once their files are read whole
     folders = _known_folders(settings, model, ids)
     numbers = settings.influence.checkpoints or range(1, len(folders) + 1)
-    return [checkpoint_fingerprint(folders[number - 1]) for number in numbers if number <= len(folders)]
+    try:
+        return [checkpoint_fingerprint(folders[number - 1]) for number in numbers if number <= len(folders)]
+    except (MissingArtifactError, CorruptArtifactError):
+        return []  # the warmup sees it, too, and trains all of them anew
 
 
 def _known_folders(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:

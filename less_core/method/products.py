@@ -8,8 +8,8 @@ PIECE = 2048  # coordinates: so much of some fifty vectors stays in a core's cac
 def add_products(out: Tensor, a: Tensor, b: Tensor) -> None:
     """Add ``a @ b.T`` to `out`.
 
-    Of such a shape a product takes as long as reading `b`. On a CPU a BLAS copies all of `b` into blocks of its own first, which is more than
-    that; many products of short pieces, summed, need no copy.
+    Of such a shape a product takes as long as reading `b`. On a CPU a BLAS copies all of `b` into blocks of its own first, which takes
+    longer than that; many products of short pieces, summed, need no copy.
 
     Args:
         out: float32 [n, m].

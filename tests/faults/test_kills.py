@@ -14,8 +14,8 @@ from less_core.storage.layout import store_of
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(50 if FULL else 5)
-WRITES = range(1, 80, 2 if FULL else 19)  # a run writes about eighty files
+SEEDS = range(50 if FULL else 2)
+WRITES = [(number, after) for number in range(1, 70, 3) for after in (False, True)] if FULL else [(20, False), (50, True)]
 MONTH = 30 * 86400.0
 
 
@@ -34,8 +34,7 @@ def test_run_killed_at_random_moments_goes_on(
     assert_nothing_is_left(settings, count)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", WRITES)
+@pytest.mark.parametrize(("number", "after"), WRITES)
 def test_run_killed_as_a_file_takes_its_name_goes_on(
     make_case: Callable[..., SelectSettings], undisturbed: Outcome, count: Count, number: int, after: bool
 ) -> None:

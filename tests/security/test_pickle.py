@@ -1,5 +1,6 @@
 """No file that is given to this project, or stands in its store, runs code by being read."""
 
+import contextlib
 import os
 import pickle
 import zipfile
@@ -62,7 +63,8 @@ def marker(tmp_path: Path) -> Path:
 @WRITERS
 def test_files_of_these_tests_do_run_code_where_nobody_protects(tmp_path: Path, marker: Path, write: Callable[[Path, Path], None]) -> None:
     write(tmp_path / "file", marker)
-    torch.load(tmp_path / "file", weights_only=False)
+    with contextlib.suppress(RuntimeError):  # it is no checkpoint, which is seen once the code has run
+        torch.load(tmp_path / "file", weights_only=False)
     assert marker.exists()
 
 
@@ -128,6 +130,7 @@ def test_state_of_a_training_that_was_stopped(
     assert not marker.exists()
 
 
+@pytest.mark.slow
 @WRITERS
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adam_state.safetensors", "adapter_config.json", "checkpoint.json"])
 def test_checkpoint_of_this_project(
@@ -147,6 +150,7 @@ def test_checkpoint_of_this_project(
     assert not marker.exists()
 
 
+@pytest.mark.slow
 @WRITERS
 @pytest.mark.parametrize("kind", ["examples/*/*.parquet", "features/*/*.parquet", "influence/*/*/*.parquet"])
 def test_shards_of_the_store(

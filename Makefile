@@ -19,8 +19,8 @@ test: setup ## all tests
 test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
-test-faults: setup ## what breaks and what survives, in full: kills, disks, damage, bad input, an object store that fails
-	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/faults tests/fuzz tests/security
+test-faults: setup ## what breaks and what survives, in full: kills, disks, damage, an object store that fails, bad input
+	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/faults tests/fuzz
 
 audit: setup ## known vulnerabilities of what is installed; needs the internet
 	$(PIP) install --quiet pip-audit

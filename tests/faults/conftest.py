@@ -1,6 +1,7 @@
 """A selection small enough to be broken fifty times, and what it comes to when nobody breaks it."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,8 +62,17 @@ def undisturbed(make_case: Callable[..., SelectSettings], kept: dict[str, Any]) 
         finish(again)
         kept["seconds"] = time.monotonic() - started
         kept["outcome"] = outcome(again)
+        kept["folder"] = Path(again.store).parent
         assert outcome(settings) == kept["outcome"]
     return kept["outcome"]
+
+
+@pytest.fixture
+def finished(make_case: Callable[..., SelectSettings], undisturbed: Outcome, kept: dict[str, Any]) -> SelectSettings:
+    """The selection as it was finished in peace, in a copy of its own."""
+    settings = make_case("finished")
+    shutil.copytree(kept["folder"], Path(settings.store).parent, symlinks=True)
+    return settings
 
 
 @pytest.fixture

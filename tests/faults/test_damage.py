@@ -23,7 +23,7 @@ from less_core.verification import verify_store
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(40 if FULL else 2)
+SEEDS = range(30 if FULL else 2)
 KINDS = ("examples/*/*.parquet", "features/*/*.parquet", "influence/*/*/*.parquet", "warmups/*/*/*.safetensors", "warmups/*/*/*.json")
 
 
@@ -50,13 +50,6 @@ def zeroed(path: Path, draw: random.Random) -> None:
 
 def lost(path: Path, draw: random.Random) -> None:
     path.unlink()
-
-
-@pytest.fixture
-def finished(make_case: Callable[..., SelectSettings], undisturbed: Outcome) -> SelectSettings:
-    settings = make_case("damaged")
-    finish(settings)
-    return settings
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -12,9 +12,9 @@ from less_core.config import SelectSettings
 
 pytestmark = pytest.mark.slow
 
-SHARES = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95] if FULL else [0.5]
-NUMBERS = range(1, 80, 6) if FULL else [31]
-CODES = [errno.ENOSPC, errno.EROFS, errno.EDQUOT] if FULL else [errno.ENOSPC]
+SHARES = [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95] if FULL else [0.5]
+REFUSED = [(number, errno.ENOSPC) for number in (range(1, 70, 8) if FULL else [31])]
+REFUSED += [(50, errno.EROFS), (20, errno.EDQUOT)] if FULL else []
 
 
 def on_one_disk(settings: SelectSettings, folder: Path) -> SelectSettings:
@@ -37,8 +37,7 @@ def test_full_disk_is_a_clear_error_and_with_more_room_the_run_goes_on(
         assert leftovers(settings) == []
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
+@pytest.mark.parametrize(("number", "code"), REFUSED)
 def test_writer_that_is_refused_ends_the_run_with_a_clear_error(
     make_case: Callable[..., SelectSettings], undisturbed: Outcome, count: Count, number: int, code: int
 ) -> None:

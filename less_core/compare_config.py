@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from less_core.amounts import plain
 from less_core.config import LoraSettings, Method, ModelSettings, SelectSettings, Settings, TargetSettings
@@ -85,7 +85,10 @@ class CompareSettings(Settings):
     def _every_selection_holds(self) -> Self:
         for method in self.methods:
             for amount in self.budgets:
-                self.selection(method, amount, max(self.seeds))
+                try:
+                    self.selection(method, amount, max(self.seeds))
+                except ValidationError as error:
+                    raise ValueError(f"of `methods` {method} and of `budgets` {amount:g}: {error.errors()[0]['msg']}") from None
         return self
 
     def selection(self, method: Method, amount: float, seed: int) -> SelectSettings:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _SECRET = re.compile(r"://[^/@]*@")
 
@@ -39,6 +39,13 @@ class Settings(BaseModel):
     """Base of all settings: frozen; an unknown key is an error, and so is a number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _a_table_can_hold(cls, value: Any) -> Any:
+        if any(isinstance(n, int) and abs(n) >= 2**63 for n in (value if isinstance(value, list) else [value])):
+            raise ValueError("expected a number below 2**63")
+        return value
 
 
 class LoraSettings(Settings):

@@ -1,5 +1,6 @@
 """Settings from a YAML file or a mapping: overridden, validated, every fault named."""
 
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,32 @@ from less_core.config import SelectSettings, Settings, hide_secret
 from less_core.errors import ConfigError
 
 Kind = TypeVar("Kind", bound=Settings)
+
+MOST_KEYS = 10_000  # of one mapping
+MOST_FAULTS = 20  # that are named
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only. Keys that are merged again and again could be more than memory holds."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_KEYS:
+            raise yaml.constructor.ConstructorError(None, None, f"more than {MOST_KEYS} keys", node.start_mark)
+
+
+class _Short(reprlib.Repr):
+    """Values at a glance, without secrets. Aliases make a value that is short in its file endless when it is written out."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(hide_secret(x), level)
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 1000 else f"a number of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong = 3, 60, 60
 
 
 def load_settings(path: str | Path, overrides: Iterable[str] = ()) -> SelectSettings:
@@ -48,13 +75,29 @@ def parse_as(kind: type[Kind], data: dict[str, Any], where: str) -> Kind:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']} (got {_short(e['input'])})" for e in error.errors()]
+        found = error.errors()
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']} (got {_short(e['input'])})" for e in found[:MOST_FAULTS]]
+        faults += [f"and {len(found) - MOST_FAULTS} more"] if len(found) > MOST_FAULTS else []
         raise ConfigError(where, "settings that hold", "; ".join(faults), "Correct these keys.") from None
 
 
 def _short(value: object) -> str:
-    text = hide_secret(repr(value))
+    text = _SHORT.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _parse(text: str) -> Any:
+    """Return what a document says.
+
+    Raises:
+        YAMLError: Whatever is wrong with it. PyYAML itself raises others, too: of nesting, of plain values that are none, as a 99th month.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
 
 
 def _override(data: Any, override: str) -> None:
@@ -66,7 +109,7 @@ def _override(data: Any, override: str) -> None:
     for part in parents:
         node = node.setdefault(part, {}) if isinstance(node, dict) else _item(node, part, override)
     try:
-        parsed = yaml.safe_load(value)
+        parsed = _parse(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}", "a YAML value", value, "Put the value in quotes.") from None
     if isinstance(node, dict):
@@ -75,13 +118,13 @@ def _override(data: Any, override: str) -> None:
         _item(node, last, override)
         node[int(last)] = parsed
     else:
-        raise ConfigError(f"--set {override}", "a key that can hold settings", f"{'.'.join(parents)} = {node!r}", "Check the key.")
+        raise ConfigError(f"--set {override}", "a key that can hold settings", f"{'.'.join(parents)} = {_short(node)}", "Check the key.")
 
 
 def _item(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+    if isinstance(node, list) and part in map(str, range(len(node))):
         return node[int(part)]
-    size = f"{len(node)} items" if isinstance(node, list) else repr(node)
+    size = f"{len(node)} items" if isinstance(node, list) else _short(node)
     raise ConfigError(f"--set {override}", f"item {part!r} to be there", size, "Items are counted from 0.")
 
 
@@ -93,10 +136,10 @@ def _parse_overridden(kind: type[Kind], data: Any, path: str | Path, overrides: 
 def _read(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not there, or no text; or a path that no file can have
         raise ConfigError(str(path), "a readable YAML file", str(error), "Check the path.") from None
     try:
-        data = yaml.safe_load(text)
+        data = _parse(text)
     except yaml.YAMLError as error:
         raise ConfigError(str(path), "YAML", " ".join(str(error).split()), "Mend the file at that place.") from None
     if not isinstance(data, dict):

@@ -13,7 +13,8 @@ from less_core.storage.parquet import read_columns
 
 logger = logging.getLogger(__name__)
 
-HOLDINGS = pa.schema([("example_id", pa.string()), ("file", pa.string())])
+_IDS = pa.schema([("example_id", pa.string())])
+HOLDINGS = _IDS.append(pa.field("file", pa.string()))
 
 
 def read_holdings(folder: str, *, mend: bool = True) -> pa.Table:
@@ -24,7 +25,7 @@ def read_holdings(folder: str, *, mend: bool = True) -> pa.Table:
     ids, files = [], []
     for path in list_files(folder, ".parquet"):
         try:
-            column = read_columns(path, ["example_id"])["example_id"].combine_chunks()
+            column = read_columns(path, _IDS)["example_id"].combine_chunks()
         except CorruptArtifactError as error:
             if mend:
                 logger.warning("%s Set aside as %s.", error, set_aside(path))

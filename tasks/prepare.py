@@ -33,7 +33,7 @@ def read_pool(settings: SelectSettings, version: Version, pool: PoolSettings) ->
 @stage_task("plan pool shards")
 def plan_pool(settings: SelectSettings, version: Version, model: ModelRef, pools: list[PoolRef]) -> ExamplesRef:
     """Put the pools together, each distinct example once, and find for each its shard in the store or a new one."""
-    all_ = assemble([read_columns(pool.path, SCHEMA.names) for pool in pools], [pool.sample for pool in settings.pools])
+    all_ = assemble([read_columns(pool.path, SCHEMA) for pool in pools], [pool.sample for pool in settings.pools])
     left_out = zip(pools, all_.duplicates, all_.not_sampled, all_.examples, strict=True)
     counts = [PoolCounts(name=p.name, rows=p.rows, duplicates=d, not_sampled=n, examples=e) for p, d, n, e in left_out]
     return _plan(settings, version, model, "pool", all_.table, counts)

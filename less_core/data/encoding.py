@@ -131,7 +131,8 @@ class Encoder:
 
     def _render_chat(self, example: Example) -> tuple[str, list[Span]]:
         try:
-            return render_chat(self.tokenizer, _turns(example))
+            # Each turn renders all before it again. None is less than a token: what follows so many is cut off anyway.
+            return render_chat(self.tokenizer, _turns(example)[: self.max_length + 1])
         except Exception as error:  # a template raises whatever it likes
             raise _template_error(example, error) from error
 

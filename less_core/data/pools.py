@@ -82,7 +82,10 @@ def find_files(path: str) -> dict[str, str]:
         if kind == "directory":
             found, root = file_system.find(inner), inner
         elif any(c in path for c in MAGIC):
-            found = [name for name in file_system.glob(inner) if not file_system.isdir(name)]
+            try:
+                found = [name for name in file_system.glob(inner) if not file_system.isdir(name)]
+            except ValueError as error:
+                raise DataError(path, "a pattern such as part-*.jsonl or **/*.parquet", first_line(error), _CHECK) from None
             root = inner[: min(inner.index(c) for c in MAGIC if c in inner)].rpartition("/")[0]
         else:
             raise DataError(path, "a file, a folder or a pattern", "nothing there", _CHECK)

@@ -158,6 +158,6 @@ def file_digest(address: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return an exception's kind and the first line of what it says."""
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else 'no message'}"

@@ -97,10 +97,15 @@ def checkpoint_fingerprint(folder: str) -> str:
 def _read_record(folder: str) -> dict[str, Any]:
     record = read_json(f"{folder}/{RECORD}", made_by=_MADE_BY)
     address = record.pop(_ADDRESS, None) if isinstance(record, dict) else None
-    if address is None or set(record) != _RECORD_KEYS or set(record["files"]) != {ADAPTER_CONFIG, ADAPTER, ADAM}:
+    files = record.get("files") if isinstance(record, dict) else None
+    if address is None or set(record) != _RECORD_KEYS or not isinstance(files, dict) or set(files) != {ADAPTER_CONFIG, ADAPTER, ADAM}:
         raise CorruptArtifactError(f"{folder}/{RECORD}", f"a record of {sorted(_RECORD_KEYS)}", repr(record)[:200], _DO)
-    if fingerprint(record) != address:
-        raise CorruptArtifactError(f"{folder}/{RECORD}", f"content {address}", fingerprint(record), _DO)
+    try:
+        found = fingerprint(record)
+    except ValueError as error:  # no number
+        found = str(error)
+    if found != address:
+        raise CorruptArtifactError(f"{folder}/{RECORD}", f"content {address}", found, _DO)
     return record
 
 

@@ -32,4 +32,4 @@ def read_copies(path: str) -> list[CopiedRow]:
     Raises:
         MissingArtifactError, CorruptArtifactError: As `read_columns`.
     """
-    return [CopiedRow(**row) for row in read_columns(path, SCHEMA.names).to_pylist()]
+    return [CopiedRow(**row) for row in read_columns(path, SCHEMA).to_pylist()]

@@ -1,14 +1,16 @@
 """Shards of encoded examples, and the index of a run that says which shard holds what."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from less_core.data.encoding import EncodedExample
 from less_core.data.index import SCHEMA as INDEX_SCHEMA
-from less_core.storage.parquet import parquet_reader, parquet_writer, read_columns
+from less_core.storage.parquet import check_schema, parquet_reader, parquet_writer, read_columns
 
 SCHEMA = pa.schema(
     [
@@ -31,7 +33,7 @@ class RowPlace(NamedTuple):
     offset: int
 
 
-COUNTS = ("example_id", "num_tokens", "num_label_tokens", "truncated")
+COUNTS = pa.schema([SCHEMA.field(name) for name in ("example_id", "num_tokens", "num_label_tokens", "truncated")])
 
 
 def write_example_shard(path: str, examples: Sequence[EncodedExample]) -> None:
@@ -50,7 +52,7 @@ def write_example_shard(path: str, examples: Sequence[EncodedExample]) -> None:
 
 def read_example_shard(path: str, example_ids: pa.Array) -> list[EncodedExample]:
     """Return those of a shard's examples that are asked for, in the shard's order."""
-    table = read_columns(path, SCHEMA.names)
+    table = read_columns(path, SCHEMA)
     table = table.filter(pc.is_in(table["example_id"], value_set=example_ids))
     rows = table.select(["example_id", "input_ids", "label_mask", "truncated"]).to_pylist()
     return [EncodedExample(**row) for row in rows]
@@ -62,7 +64,7 @@ def verify_example_shard(path: str) -> None:
     Raises:
         MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
     """
-    read_columns(path, SCHEMA.names)
+    read_columns(path, SCHEMA)
 
 
 def read_example_counts(path: str) -> pa.Table:
@@ -85,15 +87,22 @@ def write_run_index(path: str, table: pa.Table) -> list[str]:
 
 def read_run_index(path: str, number: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the index's rows of shard `number`."""
-    with parquet_reader(path) as file:
+    with _open_run_index(path) as file:
         return file.read_row_group(number, columns=columns)
 
 
 def iterate_run_index(path: str) -> Iterator[pa.Table]:
     """Yield the index's rows shard by shard."""
-    with parquet_reader(path) as file:
+    with _open_run_index(path) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)
+
+
+@contextmanager
+def _open_run_index(path: str) -> Iterator[pq.ParquetFile]:
+    with parquet_reader(path) as file:
+        check_schema(path, file.schema_arrow, RUN_INDEX_SCHEMA)
+        yield file
 
 
 def find_rows(path: str, example_ids: Sequence[str]) -> dict[str, RowPlace]:

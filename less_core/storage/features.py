@@ -14,7 +14,7 @@ from torch import Tensor
 from less_core.errors import CorruptArtifactError
 from less_core.extraction import Features
 from less_core.method.quantization import SCALED, Packed, pack
-from less_core.storage.parquet import parquet_reader, parquet_writer
+from less_core.storage.parquet import check_no_nulls, check_schema, parquet_reader, parquet_writer
 
 # Arrow's memory is read only, and so are the tensors made of it: nobody writes into a feature that was read.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -55,7 +55,7 @@ def write_feature_shard(path: str, features: Features, *, fingerprint: str, dtyp
         "num_label_tokens": pa.array(features.num_label_tokens, pa.int32()),
         "status": pa.array(features.status, pa.string()),
     }
-    table = pa.table(columns).replace_schema_metadata({"less": json.dumps(metadata)})
+    table = pa.table(columns, schema=_schema(dtype, width)).replace_schema_metadata({"less": json.dumps(metadata)})
     # Features are noise to a compressor and to a dictionary.
     with parquet_writer(
         path, table.schema, compression="none", use_dictionary=["status"], write_statistics=False, data_page_size=1 << 20
@@ -74,6 +74,7 @@ def read_feature_rows(path: str) -> Iterator[FeatureRows]:
         for group in range(file.num_row_groups):
             scale = ["scale"] if dtype in SCALED else []
             table = file.read_row_group(group, columns=["example_id", "features", *scale, "norm", "loss", "status"])
+            check_no_nulls(path, table)
             scales = torch.from_numpy(table["scale"].to_numpy().copy()) if scale else None
             yield FeatureRows(
                 example_ids=table["example_id"],
@@ -99,7 +100,9 @@ def verify_feature_shard(path: str, fingerprint: str) -> pa.ChunkedArray:
             )
         ids: list[pa.Array] = []
         for group in range(file.num_row_groups):
-            ids += file.read_row_group(group)["example_id"].chunks
+            table = file.read_row_group(group)
+            check_no_nulls(path, table)
+            ids += table["example_id"].chunks
     return pa.chunked_array(ids, pa.string())
 
 
@@ -109,14 +112,29 @@ def _form(path: str, schema: pa.Schema) -> str:
         metadata = json.loads(schema.metadata[b"less"])
         dtype: str = metadata["dtype"]
         width = metadata["dim"] // 8 if dtype == "sign" else metadata["dim"] * DTYPES[dtype].itemsize
-        scaled = "scale" in schema.names
-        if metadata["version"] != VERSION or schema.field("features").type != pa.binary(width) or scaled != (dtype in SCALED):
-            raise ValueError(f"version {metadata['version']}, features of {schema.field('features').type}")
+        if metadata["version"] != VERSION:
+            raise ValueError(f"version {metadata['version']}")
+        check_schema(path, schema, _schema(dtype, width))
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptArtifactError(
             path, "a shard of features", f"{error!r}"[:200], "Run again: the file is set aside and made anew."
         ) from None
     return dtype
+
+
+def _schema(dtype: str, width: int) -> pa.Schema:
+    """Return a shard's columns; `width` is in bytes."""
+    columns = [
+        ("example_id", pa.string()),
+        ("features", pa.binary(width)),
+        ("scale", pa.float32()),
+        ("norm", pa.float32()),
+        ("loss", pa.float32()),
+        ("num_tokens", pa.int32()),
+        ("num_label_tokens", pa.int32()),
+        ("status", pa.string()),
+    ]
+    return pa.schema([(name, kind) for name, kind in columns if name != "scale" or dtype in SCALED])
 
 
 def _tensor(column: pa.ChunkedArray, dtype: str) -> Tensor:

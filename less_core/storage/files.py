@@ -81,7 +81,7 @@ def read_json(path: str, *, made_by: str) -> Any:
     """
     try:
         return json.loads(read_bytes(path, made_by=made_by))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptArtifactError(path, "JSON", str(error), "Delete it and run again.") from None
 
 

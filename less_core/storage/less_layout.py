@@ -132,12 +132,16 @@ def _read(path: str) -> Tensor:
         # torch's own text goes on with advice to run the file.
         got = f"{type(error).__name__}: {str(error).partition('. ')[0].strip()[:200]}".rstrip(": ")
         raise CorruptArtifactError(path, "a whole file of one plain tensor", got, f"Files that run code are refused. {_DO}") from None
-    if not isinstance(loaded, Tensor) or loaded.dim() != 2 or not loaded.is_floating_point() or loaded.layout != torch.strided:
-        got = f"{loaded.dtype} {list(loaded.shape)}" if isinstance(loaded, Tensor) else type(loaded).__name__
+    if not isinstance(loaded, Tensor) or loaded.dim() != 2 or not _is_plain(loaded):
+        got = f"{loaded.dtype} {list(loaded.shape)} on {loaded.device}" if isinstance(loaded, Tensor) else type(loaded).__name__
         raise CorruptArtifactError(path, "a dense tensor of floats [examples, dim]", got, "Name the gradients that collect_grads saved.")
     if not loaded.numel():
         raise DataError(path, "at least one example", f"a tensor of shape {list(loaded.shape)}", _DO)
     return loaded
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.layout == torch.strided and tensor.device.type == "cpu"
 
 
 def _check_pieces(files: list[str], tensors: list[Tensor]) -> None:

@@ -58,20 +58,43 @@ def _open(path: str) -> Any:
         raise MissingArtifactError(path, "a Parquet file", "nothing there", "Run the stage that makes it again.") from None
 
 
-def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
-    """Return some columns of a file, verified.
+def read_columns(path: str, columns: Sequence[str] | pa.Schema) -> pa.Table:
+    """Return some columns of a file, verified; of a schema their types, too, and that no value is null.
 
     Raises:
         MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
     """
+    names = columns.names if isinstance(columns, pa.Schema) else list(columns)
     with parquet_reader(path) as file:
-        missing = set(columns) - set(file.schema_arrow.names)
+        missing = set(names) - set(file.schema_arrow.names)
         if missing:
-            raise CorruptArtifactError(path, f"columns {sorted(columns)}", f"{file.schema_arrow.names}", _DO)
-        table = file.read(columns=list(columns))
+            raise CorruptArtifactError(path, f"columns {sorted(names)}", f"{file.schema_arrow.names}", _DO)
+        if isinstance(columns, pa.Schema):
+            check_schema(path, pa.schema([file.schema_arrow.field(name) for name in names]), columns)
+        table = file.read(columns=names)
         if table.num_rows != file.metadata.num_rows:  # a column that the footer misplaces is read as empty
             raise CorruptArtifactError(path, f"{file.metadata.num_rows} rows", f"{table.num_rows}", _DO)
-        return table
+    if isinstance(columns, pa.Schema):
+        check_no_nulls(path, table)
+        table = table.select(names)
+    return table
+
+
+def check_schema(path: str, found: pa.Schema, expected: pa.Schema) -> None:
+    """Raise a `CorruptArtifactError` where columns are others or of other types."""
+    if not found.equals(expected):
+        raise CorruptArtifactError(path, f"columns {_types(expected)}", _types(found), _DO)
+
+
+def check_no_nulls(path: str, table: pa.Table) -> None:
+    """Raise a `CorruptArtifactError` where a value is missing."""
+    holes = [name for name, column in zip(table.column_names, table.columns, strict=True) if column.null_count]
+    if holes:
+        raise CorruptArtifactError(path, "a value in every row", f"nulls in {holes}", _DO)
+
+
+def _types(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
 
 
 def _check_footer(path: str, file: pq.ParquetFile) -> None:

@@ -21,5 +21,5 @@ def read_selected_ids(path: str) -> list[str]:
     Raises:
         MissingArtifactError, CorruptArtifactError: As `read_columns`.
     """
-    ids: list[str] = read_columns(path, SCHEMA.names)["example_id"].to_pylist()
+    ids: list[str] = read_columns(path, SCHEMA)["example_id"].to_pylist()
     return ids

@@ -8,49 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
-from samples import encoded_examples
-from transformers import Trainer, TrainingArguments
+from trainings import LORA, to_less, train
 
-from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.model.adapter import lora_parameters
-from less_core.model.batching import collate
 from less_core.model.imported import import_checkpoint
 from less_core.model.loading import add_lora
-
-LORA = LoraSettings(rank=2, alpha=4, target_modules=["q_proj", "v_proj"])
 
 
 @pytest.fixture
 def trained(base_models, tmp_path) -> tuple[PeftModel, Path]:
     """A model that the Trainer trained for two epochs, and the folder of its last checkpoint."""
     model = add_lora(base_models["llama"](), LORA)
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"),
-        num_train_epochs=2,
-        per_device_train_batch_size=5,
-        learning_rate=1e-2,
-        save_strategy="epoch",
-        logging_steps=1,
-        use_cpu=True,
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-    )
-    trainer = Trainer(model=model, args=arguments, train_dataset=encoded_examples(), data_collator=collate)
-    trainer.train()
-    return model.eval(), tmp_path / "out" / "checkpoint-4"
-
-
-def to_less(folder: Path, model: PeftModel) -> None:
-    """Turn a Trainer's folder into one of the LESS scripts': an optimizer keyed by the parameters' names, an adapter in .bin."""
-    saved = torch.load(folder / "optimizer.pt", weights_only=True)
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    torch.save({"state": {name: saved["state"][i] for i, name in enumerate(names)}}, folder / "optimizer.bin")
-    torch.save(load_file(folder / "adapter_model.safetensors"), folder / "adapter_model.bin")
-    (folder / "optimizer.pt").unlink()
-    (folder / "adapter_model.safetensors").unlink()
+    return model, train(model, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", ["trainer", "less"])

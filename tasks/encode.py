@@ -11,7 +11,7 @@ from less_core.data.example import Example
 from less_core.errors import CorruptArtifactError, DataError
 from less_core.model.loading import load_tokenizer
 from less_core.refs import EncodedRef, ExamplesRef, ModelRef
-from less_core.storage.examples import read_example_counts, read_run_index, write_example_shard
+from less_core.storage.examples import read_run_index, verify_example_shard, write_example_shard
 from less_core.storage.files import exists, set_aside, size_of
 from less_core.storage.layout import store_of
 from tasks.rows import Rows
@@ -26,7 +26,7 @@ def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRe
     ref = EncodedRef(number=number, examples=len(index["example_id"].unique()), computed=False, bytes_written=0)
     if exists(path):
         try:
-            read_example_counts(path)
+            verify_example_shard(path)
             return done_as("Cached", ref, "the store has it")
         except CorruptArtifactError:
             set_aside(path)

@@ -126,7 +126,7 @@ def _conversation(messages: tuple[Message, ...], gpt: bool) -> Good:
     return {"messages": [{"role": m.role, "content": m.content} for m in messages], "prompt": None}, Example(messages)
 
 
-def _pair(question: str, answer: str, context: str | None, alpaca: bool) -> Good:
+def pair(question: str, answer: str, context: str | None, alpaca: bool) -> Good:
     if alpaca:
         asked = f"{question}\n\n{context}" if context and context.strip() else question
         row = {"instruction": question, "input": context, "output": answer}
@@ -135,7 +135,7 @@ def _pair(question: str, answer: str, context: str | None, alpaca: bool) -> Good
 
 
 conversations = st.builds(_conversation, turns, st.booleans())
-good_rows = conversations | st.builds(_pair, carried, said, st.none() | carried, st.booleans())
+good_rows = conversations | st.builds(pair, carried, said, st.none() | carried, st.booleans())
 
 
 @dataclass(frozen=True)

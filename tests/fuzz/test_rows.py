@@ -17,13 +17,13 @@ import pytest
 from counts import FULL, Count
 from fuzzing import (
     Line,
-    _pair,
     carried,
     conversations,
     good_rows,
     lines,
     mutations,
     outcome,
+    pair,
     replaced,
     said,
     strings_in,
@@ -183,7 +183,7 @@ def rows_as_json(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return json.loads(json.dumps(rows, default=str))
 
 
-@given(rows=st.lists(st.builds(_pair, carried, said, st.just(None), st.just(False)) | conversations, min_size=1, max_size=4))
+@given(rows=st.lists(st.builds(pair, carried, said, st.just(None), st.just(False)) | conversations, min_size=1, max_size=4))
 @tries(10)
 def _listed(counts: Counter[str], folder: Path, rows: list[Any]) -> None:
     name = f"{next(FILES)}.json"

@@ -26,12 +26,12 @@ def load(folder: Path, **target: Any) -> Target:
     return load_target(settings, settings.targets[0])
 
 
-def _pair(prompt: str, completion: str) -> Good:
+def pair(prompt: str, completion: str) -> Good:
     return {"prompt": prompt, "completion": completion}, Example(prompt=prompt, completion=completion)
 
 
 subtasks = st.sampled_from([None, "", "a", "b", "\u00fc", 0, 1.5, True]) | texts | scalars
-pairs = st.builds(_pair, carried, carried.filter(bool))
+pairs = st.builds(pair, carried, carried.filter(bool))
 good_rows = st.builds(lambda good, subtask: (good[0] | {"subtask": subtask}, good[1]), pairs | conversations, subtasks) | pairs
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from less_core.errors import CorruptArtifactError, MissingArtifactError
+from less_core.errors import CorruptArtifactError, MissingArtifactError, StorageError
 from less_core.storage.files import exists, list_files, read_bytes, read_json, set_aside, size_of, write_json, write_whole
 
 
@@ -43,7 +43,7 @@ def test_write_whole_replaces_what_is_there(folder: str) -> None:
     assert everything(folder) == ["a.bin"]
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(errno.EIO, "Input/output error")])
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_write_whole_leaves_things_as_they_were_when_the_block_raises(folder: str, error: BaseException, before: bytes | None) -> None:
     path = f"{folder}/a.bin"
@@ -55,6 +55,16 @@ def test_write_whole_leaves_things_as_they_were_when_the_block_raises(folder: st
     assert exists(path) == (before is not None)
     if before is not None:
         assert read_bytes(path, made_by="a test") == before
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_write_whole_says_where_there_is_no_room_and_leaves_what_was_there(folder: str, code: int) -> None:
+    path = f"{folder}/a.bin"
+    write(path, b"old")
+    with pytest.raises(StorageError, match=r"a\.bin: expected a disk with room"):
+        write_half(path, OSError(code, "no"))
+    assert everything(folder) == ["a.bin"]
+    assert read_bytes(path, made_by="a test") == b"old"
 
 
 def test_write_whole_takes_its_name_only_at_the_end(folder: str) -> None:

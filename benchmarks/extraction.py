@@ -7,6 +7,9 @@ The second needs torch, transformers, peft, accelerate and pyarrow alone. `--hel
 """
 
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # nothing has to be installed for it
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ def make_model(shape: str, rank: int, device: torch.device) -> PeftModel:
     for parameter in base.parameters():
         parameter.requires_grad_(False)
     lora = LoraConfig(r=rank, lora_alpha=4 * rank, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], task_type="CAUSAL_LM")
-    model = get_peft_model(base, lora).eval()
+    model = get_peft_model(base, lora, autocast_adapter_dtype=False).eval()
     for parameter in lora_parameters(model).values():
         torch.nn.init.normal_(parameter, std=0.01)
     return model

@@ -39,7 +39,8 @@ def measure(settings: SelectSettings, model: ModelRef, examples: Sequence[Encode
         examples: Drawn from its pools; those without a label take no time in a run and are left out.
     """
     device = torch.device(model.device)
-    lora_model = add_lora(load_base_model(Path(model.folder), getattr(torch, model.dtype), device), model.lora).eval()
+    base = load_base_model(Path(model.folder), getattr(torch, model.dtype), device)
+    lora_model = add_lora(base, model.lora, trained=False).eval()
     kind = kind_of(settings, "pool")
     extractor: Extractor
     if kind == "rds" or kind == "rds+":

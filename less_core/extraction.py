@@ -225,7 +225,7 @@ class GradientExtractor(Extractor):
             if self._targets:
                 squares.add_(torch.linalg.vecdot(update, update))
             for rows, products in zip(self._targets, out[-len(self._targets) :], strict=False):
-                add_products(products, update, rows[:, slot.start : slot.start + slot.size].to(update.dtype))
+                add_products(products, update, rows[:, slot.start : slot.start + slot.size])
 
         losses = self._gradients.run(input_ids, labels, consume)
         exact = squares.sqrt().float()

@@ -146,7 +146,7 @@ class Runtime:
             self._model = self._extractor = None  # free the old one first
             self._targets_key, self._targets = "", []
             base = load_base_model(Path(model.folder), getattr(torch, model.dtype), torch.device(model.device))
-            self._model, self._model_key = add_lora(base, model.lora).eval(), key
+            self._model, self._model_key = add_lora(base, model.lora, trained=False).eval(), key
         return self._model
 
 

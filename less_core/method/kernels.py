@@ -2,7 +2,7 @@
 
 Both make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory. Neither
 uses atomics: a program owns some bins of some examples, so the order of its sums, and the result, is the same in every run. The order does
-not depend on the batch either; that of the sketch is the order of `Sketch.add`, whatever the slices.
+not depend on the batch either.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
@@ -21,10 +21,11 @@ MIX_2 = tl.constexpr(0x94D049BB133111EB)
 ONE = tl.constexpr(0x3F800000)  # the bits of 1.0 in float32; the highest is the sign
 KINDS = {"sgd": 0, "sign": 1, "less-code": 2, "paper": 3}
 
-BINS, ROWS = 128, 4  # of a program of the sketch: gradients are read once, moments and hashes serve all its rows
+BINS, ROWS, BLOCKS = 128, 4, 4  # of a program of the sketch: moments and hashes serve all its rows; so many blocks are read together
 DENSE_BINS, COORDINATES = 128, 64  # of a program of the dense projection, and of a step of it
 DENSE_ROWS = (16, 64)  # of it, fewest and most: a product has no fewer, and the matrix is made once for all rows of a program
 PARTS = 2048  # programs for one tile of rows, so that even a small batch fills a GPU; a part sums up some of the coordinates
+FACTORS, STEP, PRODUCT_PARTS = (16, 64), 64, 1024  # vectors of a program of inner products, fewest and most; coordinates of a step; programs
 
 
 def sketch_update(
@@ -86,6 +87,7 @@ def sketch_update(
         EPSILON=EPSILON,
         BINS=BINS,
         ROWS=ROWS,
+        BLOCKS=BLOCKS,
     )
 
 
@@ -110,6 +112,25 @@ def rademacher_add(out: Tensor, values: Tensor, *, start: int, seed: int) -> Non
         parts, values, batch, n, dim, start, size, seed, ROWS=rows, BINS=DENSE_BINS, COORDINATES=COORDINATES, num_warps=8
     )
     out.add_(parts.sum(dim=0), alpha=dim**-0.5)
+
+
+def products_add(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add ``a @ b.T`` to `out`, of few and very long vectors: each is read once, as it is stored.
+
+    Args:
+        out: float32 [n, m], added to.
+        a: float32 [n, coordinates], each row without gaps.
+        b: float32 or bfloat16 [m, coordinates], likewise.
+    """
+    n, coordinates = a.shape
+    m = len(b)
+    fewest, most = FACTORS
+    left, right = (max(fewest, min(most, triton.next_power_of_2(rows))) for rows in (n, m))
+    size = STEP * triton.cdiv(coordinates, STEP * PRODUCT_PARTS)
+    parts = torch.empty(triton.cdiv(coordinates, size), n, m, device=out.device)
+    grid = (len(parts), triton.cdiv(n, left), triton.cdiv(m, right))
+    _product_parts[grid](parts, a, b, n, m, coordinates, a.stride(0), b.stride(0), size, LEFT=left, RIGHT=right, STEP=STEP)
+    out.add_(parts.sum(dim=0))
 
 
 @triton.jit
@@ -144,30 +165,33 @@ def _sketch_update(
     EPSILON: tl.constexpr,
     BINS: tl.constexpr,
     ROWS: tl.constexpr,
+    BLOCKS: tl.constexpr,
 ):
     bins = tl.program_id(0) * BINS + tl.arange(0, BINS)
     # Bins of which the compiler does not see that they stand side by side in `out`. Else a thread gets four of them in one row, and hashes
     # and moments are made for every row anew, which costs three times the instructions. So it gets a bin in all rows.
     bins = tl.where(bins < dim, bins, -1)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
-    into = out + rows * dim + bins[None, :]
-    whose = (rows < batch) & (bins >= 0)[None, :]
+    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    into = out + rows[:, None] * dim + bins[None, :]
+    whose = (rows < batch)[:, None] & (bins >= 0)[None, :]
     total = tl.load(into, mask=whose, other=0.0)
-    of_rows = gradient + rows * n
-    # Two blocks at a time, so that more reads are on their way at once.
-    for block in tl.range(0, blocks, loop_unroll_factor=2):
-        within = bins - tl.load(shifts + block).to(tl.int32)  # which coordinate of the block is rolled into each bin
-        place = tl.where(within < 0, within + dim, within) + block * dim + origin
-        inside = (bins >= 0) & (place >= 0) & (place < n)
-        here = of_rows + place[None, :]
-        mask = whose & inside[None, :]
+    of_rows = gradient + (rows * n)[None, :, None]
+    # Some blocks together: few programs fill the bins, and each has to have many reads on their way to keep the memory busy.
+    for done in range(0, blocks, BLOCKS):
+        block = done + tl.arange(0, BLOCKS)
+        # Which coordinate of each block is rolled into each bin, [blocks, bins].
+        within = bins[None, :] - tl.load(shifts + block, mask=block < blocks, other=0).to(tl.int32)[:, None]
+        place = tl.where(within < 0, within + dim, within) + (block * dim + origin)[:, None]
+        inside = (block < blocks)[:, None] & (bins >= 0)[None, :] & (place >= 0) & (place < n)
+        here = of_rows + place[:, None, :]
+        mask = inside[:, None, :] & (rows < batch)[None, :, None]
         update = tl.load(here, mask=mask, other=0.0)
         if KIND == 1:
             broken = update - update  # 0, or NaN where there is no sign to take
             update = tl.where(update > 0, 1.0, tl.where(update < 0, -1.0, update)) + broken
         if KIND >= 2:
-            m = tl.load(first + place, mask=inside, other=0.0)[None, :]
-            v = tl.load(second + place, mask=inside, other=0.0)[None, :]
+            m = tl.load(first + place, mask=inside, other=0.0)[:, None, :]
+            v = tl.load(second + place, mask=inside, other=0.0)[:, None, :]
             square = of_second * v + of_square * update * update
             update = of_first * m + of_gradient * update
             update = update * tl.rsqrt(square + EPSILON) if KIND == 2 else update / (tl.sqrt(square) + EPSILON)
@@ -175,7 +199,7 @@ def _sketch_update(
             tl.store(here, update, mask=mask)
         coordinate = start + place.to(tl.int64)
         negative = (_random_words(seed, coordinate >> 6) >> (coordinate & 63).to(tl.uint64)) & 1
-        total += tl.where((negative == 1)[None, :], -update, update)  # 0 where the mask is not
+        total += tl.sum(tl.where((negative == 1)[:, None, :], -update, update), axis=0)  # 0 where the mask is not
     tl.store(into, total, mask=whose)
 
 
@@ -203,6 +227,27 @@ def _rademacher_parts(parts, values, batch, n, dim, start, size, seed, ROWS: tl.
         total += product
     into = parts + (tl.program_id(2) * batch + rows[None, :]) * dim + bins
     tl.store(into, total, mask=(rows[None, :] < batch) & (bins < dim))
+
+
+@triton.jit(do_not_specialize=["n", "m"])
+def _product_parts(parts, a, b, n, m, coordinates, a_stride, b_stride, size, LEFT: tl.constexpr, RIGHT: tl.constexpr, STEP: tl.constexpr):
+    left = (tl.program_id(1) * LEFT + tl.arange(0, LEFT)).to(tl.int64)[:, None]
+    right = (tl.program_id(2) * RIGHT + tl.arange(0, RIGHT)).to(tl.int64)[:, None]
+    total = tl.full((RIGHT, LEFT), 0.0, tl.float32)
+    begin = tl.program_id(0) * size
+    for done in range(begin, tl.minimum(begin + size, coordinates), STEP):
+        place = done + tl.arange(0, STEP)[None, :]
+        x = tl.load(a + left * a_stride + place, mask=(left < n) & (place < coordinates), other=0.0)
+        y = tl.load(b + right * b_stride + place, mask=(right < m) & (place < coordinates), other=0.0).to(tl.float32)
+        # As in the dense projection: two parts hold a value's 24 bits; the product of two small parts is below float32's rounding.
+        high, high_y = _round_to_tf32(x), _round_to_tf32(y)
+        product = tl.dot(high_y, tl.trans(_round_to_tf32(x - high)), input_precision="tf32")
+        if b.dtype.element_ty == tl.float32:
+            product = tl.dot(_round_to_tf32(y - high_y), tl.trans(high), product, input_precision="tf32")
+        product = tl.dot(high_y, tl.trans(high), product, input_precision="tf32")
+        total += product
+    into = parts + (tl.program_id(0) * n + tl.trans(left)) * m + right
+    tl.store(into, total, mask=(tl.trans(left) < n) & (right < m))
 
 
 @triton.jit

@@ -2,20 +2,27 @@
 
 from torch import Tensor
 
+from less_core.method.projection import has_kernels
+
 PIECE = 2048  # coordinates: so much of some fifty vectors stays in a core's cache
 
 
 def add_products(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add ``a @ b.T`` to `out`.
+    """Add ``a @ b.T`` to `out`, in float32.
 
     Of such a shape a product takes as long as reading `b`. On a CPU a BLAS copies all of `b` into blocks of its own first, which takes
-    longer than that; many products of short pieces, summed, need no copy.
+    longer than that; many products of short pieces, summed, need no copy. On a GPU it is a float32 copy of bfloat16 that would.
 
     Args:
         out: float32 [n, m].
         a: float32 [n, coordinates], few rows.
-        b: float32 [m, coordinates], few rows.
+        b: float32 or bfloat16 [m, coordinates], few rows.
     """
+    if has_kernels(out.device):
+        from less_core.method.kernels import products_add
+
+        return products_add(out, a, b)
+    b = b.to(a.dtype)
     whole = 0
     if out.device.type == "cpu":
         whole = a.shape[1] - a.shape[1] % PIECE

@@ -99,7 +99,7 @@ class PerExampleGradients:
                     # Hooks of tensors run without autograd, so this builds no graph.
                     batch, _, rows = g.shape
                     gradient = space[: batch * slot.size].view(batch, rows, x.shape[2])
-                    torch.bmm(g.float().transpose(1, 2), x.float(), out=gradient)
+                    _outer_products(g, x, gradient)
                     consume(slot, gradient.flatten(1))
 
                 output.register_hook(output_hook)
@@ -116,6 +116,14 @@ class PerExampleGradients:
                 for handle in handles:
                     handle.remove()
         return losses.detach()
+
+
+def _outer_products(g: Tensor, x: Tensor, out: Tensor) -> None:
+    """Write ``einsum("bto,bti->boi")`` to float32 `out`, with float32 sums whatever the dtype of `g` and `x`."""
+    if g.is_cuda and g.dtype == x.dtype != torch.float32:
+        torch.bmm(g.transpose(1, 2), x, out_dtype=torch.float32, out=out)
+    else:
+        torch.bmm(g.float().transpose(1, 2), x.float(), out=out)
 
 
 @contextmanager

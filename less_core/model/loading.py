@@ -121,8 +121,15 @@ def load_trained(folder: Path, base: Path, dtype: torch.dtype, device: torch.dev
     return load_base_model(folder, dtype, device)
 
 
-def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> PeftModel:
+def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0, trained: bool = True) -> PeftModel:
     """Return the base model with a fresh adapter; A is drawn from `seed`, B is zero.
+
+    Args:
+        base: The model.
+        lora: Rank, scale and modules of the adapter.
+        seed: Of A.
+        trained: Whether an optimizer is to change it, for which its weights are float32. Otherwise they have the base model's dtype, as the
+            LESS scripts have them, and nothing is converted at each of them; those of a quantised model stay float32.
 
     Raises:
         ConfigError: A module named in the settings is not in the model.
@@ -138,7 +145,7 @@ def add_lora(base: PreTrainedModel, lora: LoraSettings, *, seed: int = 0) -> Pef
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return get_peft_model(base, config)
+        return get_peft_model(base, config, autocast_adapter_dtype=trained)
 
 
 def check_target_modules(base: PreTrainedModel, lora: LoraSettings) -> None:

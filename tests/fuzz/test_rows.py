@@ -294,6 +294,7 @@ def _planted(counts: Counter[str], around: Path, tree: dict[str, str], at: str) 
     found = outcome(counts, lambda: find_files(f"{folder}/{at}" if at else str(folder)), "data")
     if found is not None:
         assert set(found) == wanted
+        assert at or not any(p.is_symlink() and p.is_dir() for p in visible)  # what stands behind such a link is not found
         assert all(Path(place).samefile(folder / name) for name, place in found.items())
         assert all(list(open_pool(pool_of(folder, name), "p").rows()) or not Path(found[name]).stat().st_size for name in found)
     elif wanted:

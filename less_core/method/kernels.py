@@ -25,7 +25,7 @@ BINS, ROWS, BLOCKS = 128, 4, 4  # of a program of the sketch: moments and hashes
 DENSE_BINS, COORDINATES = 128, 64  # of a program of the dense projection, and of a step of it
 DENSE_ROWS = (16, 64)  # of it, fewest and most: a product has no fewer, and the matrix is made once for all rows of a program
 PARTS = 2048  # programs for one tile of rows, so that even a small batch fills a GPU; a part sums up some of the coordinates
-FACTORS, STEP, PRODUCT_PARTS = (16, 64), 64, 1024  # vectors of a program of inner products, fewest and most; coordinates of a step; programs
+FACTORS, STEP, PRODUCT_PARTS = (16, 64), 64, 1024  # vectors of a program of products, fewest and most; of a step; programs
 
 
 def sketch_update(

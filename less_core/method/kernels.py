@@ -1,8 +1,8 @@
-"""Triton kernels for a GPU; what they compute is stated in `adam.py` and `projection.py`, which tests compare them with.
+"""Triton kernels for a GPU; what they compute is stated in `adam.py`, `projection.py` and `products.py`, which tests compare them with.
 
-Both make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory. Neither
-uses atomics: a program owns some bins of some examples, so the order of its sums, and the result, is the same in every run. The order does
-not depend on the batch either.
+Projections make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory. No
+kernel uses atomics: a program owns its sums, so their order, and the result, is the same in every run. The order does not depend on the
+batch either; that of the sketch is the order of `Sketch.add`, whatever the slices.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
@@ -21,11 +21,14 @@ MIX_2 = tl.constexpr(0x94D049BB133111EB)
 ONE = tl.constexpr(0x3F800000)  # the bits of 1.0 in float32; the highest is the sign
 KINDS = {"sgd": 0, "sign": 1, "less-code": 2, "paper": 3}
 
-BINS, ROWS, BLOCKS = 128, 4, 4  # of a program of the sketch: moments and hashes serve all its rows; so many blocks are read together
-DENSE_BINS, COORDINATES = 128, 64  # of a program of the dense projection, and of a step of it
-DENSE_ROWS = (16, 64)  # of it, fewest and most: a product has no fewer, and the matrix is made once for all rows of a program
-PARTS = 2048  # programs for one tile of rows, so that even a small batch fills a GPU; a part sums up some of the coordinates
-FACTORS, STEP, PRODUCT_PARTS = (16, 64), 64, 1024  # vectors of a program of products, fewest and most; of a step; programs
+BINS, ROWS = 128, 4  # of a program of the sketch: gradients are read once, moments and hashes serve all its rows
+DENSE_BINS = 128  # of a program of the dense projection
+FEWEST, MOST = (
+    16,
+    64,
+)  # vectors of a program that multiplies: tensor cores take no fewer, and what it multiplies them with is read or made once
+COORDINATES = 64  # of a step of such a program
+PARTS, PRODUCT_PARTS = 2048, 1024  # programs for one tile of vectors, so that even a small batch fills a GPU; each sums up some coordinates
 
 
 def sketch_update(
@@ -87,7 +90,6 @@ def sketch_update(
         EPSILON=EPSILON,
         BINS=BINS,
         ROWS=ROWS,
-        BLOCKS=BLOCKS,
     )
 
 
@@ -102,8 +104,7 @@ def rademacher_add(out: Tensor, values: Tensor, *, start: int, seed: int) -> Non
     """
     batch, n = values.shape
     dim = out.shape[1]
-    fewest, most = DENSE_ROWS
-    rows = max(fewest, min(most, triton.next_power_of_2(batch)))
+    rows = _tile(batch)
     tiles = triton.cdiv(dim, DENSE_BINS)
     size = COORDINATES * triton.cdiv(n, COORDINATES * max(1, PARTS // tiles))
     parts = torch.empty(triton.cdiv(n, size), batch, dim, device=out.device)
@@ -124,13 +125,16 @@ def products_add(out: Tensor, a: Tensor, b: Tensor) -> None:
     """
     n, coordinates = a.shape
     m = len(b)
-    fewest, most = FACTORS
-    left, right = (max(fewest, min(most, triton.next_power_of_2(rows))) for rows in (n, m))
-    size = STEP * triton.cdiv(coordinates, STEP * PRODUCT_PARTS)
+    left, right = _tile(n), _tile(m)
+    size = COORDINATES * triton.cdiv(coordinates, COORDINATES * PRODUCT_PARTS)
     parts = torch.empty(triton.cdiv(coordinates, size), n, m, device=out.device)
     grid = (len(parts), triton.cdiv(n, left), triton.cdiv(m, right))
-    _product_parts[grid](parts, a, b, n, m, coordinates, a.stride(0), b.stride(0), size, LEFT=left, RIGHT=right, STEP=STEP)
+    _product_parts[grid](parts, a, b, n, m, coordinates, a.stride(0), b.stride(0), size, LEFT=left, RIGHT=right, STEP=COORDINATES)
     out.add_(parts.sum(dim=0))
+
+
+def _tile(vectors: int) -> int:
+    return max(FEWEST, min(MOST, triton.next_power_of_2(vectors)))
 
 
 @triton.jit
@@ -165,33 +169,30 @@ def _sketch_update(
     EPSILON: tl.constexpr,
     BINS: tl.constexpr,
     ROWS: tl.constexpr,
-    BLOCKS: tl.constexpr,
 ):
     bins = tl.program_id(0) * BINS + tl.arange(0, BINS)
     # Bins of which the compiler does not see that they stand side by side in `out`. Else a thread gets four of them in one row, and hashes
     # and moments are made for every row anew, which costs three times the instructions. So it gets a bin in all rows.
     bins = tl.where(bins < dim, bins, -1)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
-    into = out + rows[:, None] * dim + bins[None, :]
-    whose = (rows < batch)[:, None] & (bins >= 0)[None, :]
+    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
+    into = out + rows * dim + bins[None, :]
+    whose = (rows < batch) & (bins >= 0)[None, :]
     total = tl.load(into, mask=whose, other=0.0)
-    of_rows = gradient + (rows * n)[None, :, None]
-    # Some blocks together: few programs fill the bins, and each has to have many reads on their way to keep the memory busy.
-    for done in range(0, blocks, BLOCKS):
-        block = done + tl.arange(0, BLOCKS)
-        # Which coordinate of each block is rolled into each bin, [blocks, bins].
-        within = bins[None, :] - tl.load(shifts + block, mask=block < blocks, other=0).to(tl.int32)[:, None]
-        place = tl.where(within < 0, within + dim, within) + (block * dim + origin)[:, None]
-        inside = (block < blocks)[:, None] & (bins >= 0)[None, :] & (place >= 0) & (place < n)
-        here = of_rows + place[:, None, :]
-        mask = inside[:, None, :] & (rows < batch)[None, :, None]
+    of_rows = gradient + rows * n
+    # Two blocks at a time, so that more reads are on their way at once.
+    for block in tl.range(0, blocks, loop_unroll_factor=2):
+        within = bins - tl.load(shifts + block).to(tl.int32)  # which coordinate of the block is rolled into each bin
+        place = tl.where(within < 0, within + dim, within) + block * dim + origin
+        inside = (bins >= 0) & (place >= 0) & (place < n)
+        here = of_rows + place[None, :]
+        mask = whose & inside[None, :]
         update = tl.load(here, mask=mask, other=0.0)
         if KIND == 1:
             broken = update - update  # 0, or NaN where there is no sign to take
             update = tl.where(update > 0, 1.0, tl.where(update < 0, -1.0, update)) + broken
         if KIND >= 2:
-            m = tl.load(first + place, mask=inside, other=0.0)[:, None, :]
-            v = tl.load(second + place, mask=inside, other=0.0)[:, None, :]
+            m = tl.load(first + place, mask=inside, other=0.0)[None, :]
+            v = tl.load(second + place, mask=inside, other=0.0)[None, :]
             square = of_second * v + of_square * update * update
             update = of_first * m + of_gradient * update
             update = update * tl.rsqrt(square + EPSILON) if KIND == 2 else update / (tl.sqrt(square) + EPSILON)
@@ -199,7 +200,7 @@ def _sketch_update(
             tl.store(here, update, mask=mask)
         coordinate = start + place.to(tl.int64)
         negative = (_random_words(seed, coordinate >> 6) >> (coordinate & 63).to(tl.uint64)) & 1
-        total += tl.sum(tl.where((negative == 1)[:, None, :], -update, update), axis=0)  # 0 where the mask is not
+        total += tl.where((negative == 1)[None, :], -update, update)  # 0 where the mask is not
     tl.store(into, total, mask=whose)
 
 

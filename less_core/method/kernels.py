@@ -1,7 +1,7 @@
 """Triton kernels for a GPU; what they compute is stated in `adam.py`, `projection.py` and `products.py`, which tests compare them with.
 
-Projections make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory. No
-kernel uses atomics: a program owns its sums, so their order, and the result, is the same in every run. The order does not depend on the
+Projections make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory.
+No kernel uses atomics: a program owns its sums, so their order, and the result, is the same in every run. The order does not depend on the
 batch either; that of the sketch is the order of `Sketch.add`, whatever the slices.
 """
 
@@ -23,10 +23,7 @@ KINDS = {"sgd": 0, "sign": 1, "less-code": 2, "paper": 3}
 
 BINS, ROWS = 128, 4  # of a program of the sketch: gradients are read once, moments and hashes serve all its rows
 DENSE_BINS = 128  # of a program of the dense projection
-FEWEST, MOST = (
-    16,
-    64,
-)  # vectors of a program that multiplies: tensor cores take no fewer, and what it multiplies them with is read or made once
+FEWEST, MOST = 16, 64  # vectors of a program that multiplies: tensor cores take no fewer; what they are multiplied with is made once
 COORDINATES = 64  # of a step of such a program
 PARTS, PRODUCT_PARTS = 2048, 1024  # programs for one tile of vectors, so that even a small batch fills a GPU; each sums up some coordinates
 

@@ -14,13 +14,13 @@ serve: setup ## Prefect server, UI, deployments and worker on http://127.0.0.1:4
 
 # A file's tests stay together: those of flows share a server.
 test: setup ## all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 test-faults: setup ## what breaks and what survives, in full: kills, disks, damage, an object store that fails, bad input
-	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/faults tests/fuzz
+	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults tests/fuzz
 
 audit: setup ## known vulnerabilities of what is installed; needs the internet
 	$(PIP) install --quiet pip-audit

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from heartbeats import without_heartbeats
 from prefect.settings import PREFECT_API_URL
 from prefect.states import State
 from prefect.testing.utilities import prefect_test_harness
@@ -66,7 +67,7 @@ CHATML = (
 def prefect_server() -> Iterator[str]:
     """The address of a server's API, once a session, for flows and for processes that the tests start."""
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=120), without_heartbeats():
         yield str(PREFECT_API_URL.value())
 
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from fsspec.implementations.local import LocalFileSystem
+from heartbeats import without_heartbeats
 
 from less_core.config import SelectSettings
 from less_core.storage.layout import Store
@@ -78,7 +79,8 @@ def _run(config: str, log: str, fault: Fault | None) -> None:
 
     if fault:
         fault()
-    code = main(["run", config])
+    with without_heartbeats():
+        code = main(["run", config])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -12,7 +12,7 @@ from less_core.config import SelectSettings
 
 pytestmark = pytest.mark.slow
 
-SHARES = [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95] if FULL else [0.5]
+SHARES = [0.05, 0.25, 0.5, 0.75, 0.95] if FULL else [0.5]
 REFUSED = [(number, errno.ENOSPC) for number in (range(1, 70, 8) if FULL else [31])]
 REFUSED += [(50, errno.EROFS), (20, errno.EDQUOT)] if FULL else []
 

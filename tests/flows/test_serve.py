@@ -17,8 +17,8 @@ from service import Service, deployment, serving, wait_for
 from less_core.config import SelectSettings
 
 CHROMIUM = shutil.which("chromium")
-POOL = 240  # examples
-NEW = 12  # 5% of them
+POOL = 120  # examples
+NEW = 6  # 5% of them
 STAGES = ("check", "prepare", "warmup", "target features", "pool features", "influence", "selection and report")
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]

@@ -129,7 +129,7 @@ def read_plainly(folder: Path, *, by_name: bool) -> tuple[list[Tensor], list[Ten
     """Return the adapter's tensors and Adam's two moments as torch and safetensors read them, in the order of the file's names."""
     safe = folder / "adapter_model.safetensors"
     adapter = load_file(safe) if safe.exists() else torch.load(folder / "adapter_model.bin", weights_only=True)
-    state = torch.load(folder / ("optimizer.bin" if by_name else "optimizer.pt"), weights_only=True)["state"]
+    state = torch.load(folder / ("optimizer.bin" if by_name else "optimizer.pt"), map_location="cpu", weights_only=True)["state"]
     return list(adapter.values()), [s["exp_avg"] for s in state.values()], [s["exp_avg_sq"] for s in state.values()]
 
 

@@ -95,7 +95,7 @@ class Memory:
             self._seen.append(self._now())
 
     def _now(self) -> int:
-        return sum(process.memory_info().rss for process in self._service.processes("prefect.server"))
+        return sum(process.memory_info().rss for process in self._service.processes("server start"))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ CHATML = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker where xdist goes by groups, and those of all faults, which share the outcome of a run in peace."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("faults" if item.path.parent.name == "faults" else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
     """The address of a server's API, once a session, for flows and for processes that the tests start."""

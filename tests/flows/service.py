@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,8 +57,8 @@ class Service:
 
     def start(self, deployment: str, parameters: dict[str, Any] | None = None) -> str:
         """Start a run of a deployment; return its id."""
-        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}}
-        # Asked again where it answers 503: SQLite lets one writer in at a time.
+        # Asked again where it answers 503 or too late, as SQLite lets one writer in at a time; the key makes that one run all the same.
+        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
         return str(wait_for(lambda: self.post(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", body)["id"]))
 
     def start_at_once(self, deployment: str, parameters: Sequence[dict[str, Any]]) -> list[str]:

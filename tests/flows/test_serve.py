@@ -66,6 +66,7 @@ def press_run(service: Service, page: Page, name: str, seen: str) -> str:
     picture(page, f"form-{name}")
     page.get_by_role("button", name="Submit").click()
     (run,) = wait_for(lambda: [run for run in service.runs(name) if run["id"] not in before])
+    page.goto("about:blank")  # drawing pages takes a core without a GPU
     return str(run["id"])
 
 
@@ -89,7 +90,7 @@ def test_select_then_reselect_from_the_browser(service: Service, page: Page, set
     page.reload()  # the picture of stages is fitted to what is there when the page is loaded
     page.get_by_text("Artifacts", exact=True).click()
     picture(page, "run-page")
-    page.goto("about:blank")  # drawing the page takes a core without a GPU
+    page.goto("about:blank")
     assert service.ended(run) == "COMPLETED"
     page.goto(f"{service.base}/runs/flow-run/{run}")
     page.get_by_text("Subflow Runs", exact=True).click()

@@ -61,20 +61,20 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
     address = training_address(model, config.training, trial.seed, rows["example_id"].to_pylist())
     folder = store_of(config.select).training(address)
     ref = TrainingRef(trial=trial, fingerprint=address, folder=folder, examples=rows.num_rows, computed=False)
-    with lock(f"{folder}/{RECORD}", RUNTIME.go_on):
+    work = trainer_folder(folder)
+    with lock(str(work), RUNTIME.go_on):
         if _is_whole(folder):
-            shutil.rmtree(trainer_folder(folder), ignore_errors=True)  # of a run that was killed before it came to this
+            shutil.rmtree(work, ignore_errors=True)  # of a run that was killed before it came to this
             return done_as("Cached", ref.model_copy(update={"examples": read_training(folder)["examples"]}), "the store has this training")
         examples = _encode(config, model, rows)
         with tempfile.TemporaryDirectory(prefix="less-trained-") as made:
-            work = trainer_folder(folder)
             with writing(str(work)):
                 RUNTIME.compute(lambda: _train(model, config.training, trial.seed, examples, work, Path(made)))
             record = {"examples": len(examples), "seed": trial.seed, "base": model.folder, "settings": config.training.model_dump()}
             keep_training(folder, Path(made), record)
         # A trainer and its model hold each other, and the interpreter looks for such cycles by the number of objects, not by their size.
         gc.collect()
-        shutil.rmtree(trainer_folder(folder), ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return ref.model_copy(update={"examples": len(examples), "computed": True})
 
 

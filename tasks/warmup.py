@@ -46,7 +46,7 @@ def warm_up(settings: SelectSettings, version: Version, model: ModelRef, example
     chosen = _draw(settings, examples)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
     warmup = _warmup(settings, version, model, examples, [])
-    with lock(store.warmup_record(address), RUNTIME.go_on):  # of two runs at once one trains, the other waits and finds
+    with lock(str(trainer_folder(store.warmup(address))), RUNTIME.go_on):  # of two runs at once one trains, the other waits and finds
         folders, computed = _train(settings, store, model, chosen, address)
     how = f"trained on {chosen.num_rows:,} examples of the pool" if computed else "found in the store, trained on the same examples before"
     ref = _refs(settings, folders, warmup, f"{how}; {why}", computed=computed)

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,12 @@ def encoded_examples(count: int = 10) -> list[EncodedExample]:
         ids = torch.randint(3, 400, (5 + number,), generator=generator).tolist()
         out.append(EncodedExample(str(number), ids, [place > 2 for place in range(len(ids))], truncated=False))
     return out
+
+
+def assert_same_files(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> None:
+    """The same names, and under each the same bytes; names alone are told where not."""
+    assert sorted(one) == sorted(other)
+    assert [name for name in sorted(one) if one[name] != other[name]] == []
 
 
 def assert_same(one, other, tolerance: float = 2e-6) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from less_core.config import SelectSettings
+from less_core.fingerprint import fingerprint
 
 Side = Literal["pool", "target"]
 SIDES: tuple[Side, ...] = ("pool", "target")
@@ -168,9 +169,12 @@ def place_in_store(path: str) -> str:
 
 
 def trainer_folder(folder: str) -> Path:
-    """Return the local folder where the Trainer keeps what it needs to go on; for a remote store it is lost with the machine."""
+    """Return the local folder where the Trainer keeps what it needs to go on; for a remote store it is lost with the machine.
+
+    Its lock keeps a second run on this machine from training the same there; see `locks.py`.
+    """
     if "://" in folder:
-        return Path(tempfile.gettempdir()) / f"less-trainer-{folder.rpartition('/')[2]}"
+        return Path(tempfile.gettempdir()) / f"less-trainer-{fingerprint(folder)}"  # stores have the same training each for itself
     return Path(folder) / "trainer"
 
 

@@ -8,7 +8,7 @@ import pytest
 from breaking import WRONG_INPUT
 from counts import FULL, Count
 from object_store import FAULTS, ObjectStore, serving_objects
-from samples import write_jsonl
+from samples import assert_same_files, write_jsonl
 
 from flows.cli import main
 from flows.select_data import select_data
@@ -63,7 +63,7 @@ def assert_as_on_disk(settings: SelectSettings, objects: ObjectStore, peace: Any
     local = Path(peace.settings.store)
     expected = shards_in({str(path.relative_to(local)): path.read_bytes() for path in local.rglob("*.parquet")})
     found = objects.objects(bucket(settings))
-    assert shards_in({name.removeprefix("store/"): content for name, content in found.items()}) == expected
+    assert_same_files(shards_in({name.removeprefix("store/"): content for name, content in found.items()}), expected)
     assert found["runs/test/selected/t.jsonl"].splitlines() == peace.selected()
     assert found["runs/test/scores/t.parquet"] == Path(peace.version.scores("t")).read_bytes()
     assert verify_store(store_of(settings))[1] == []
@@ -92,7 +92,7 @@ def test_run_on_an_object_store_that_fails_one_request_in_twenty_ends_like_one_o
     assert_as_on_disk(on_objects, objects, run_stages(on_disk))
     assert computed(on_objects) == {"prepare": 0, "warmup": 0, "target features": 0, "pool features": 0}
     first, second = ({name: content for name, content in found.items() if name.startswith("store/")} for found in left)
-    assert first == second
+    assert_same_files(first, second)
 
 
 @pytest.mark.parametrize("kind", FAULTS if FULL else ["lost"])

@@ -13,6 +13,7 @@ import cloudpickle
 import psutil
 import pytest
 from midst import left, shards
+from samples import assert_same_files
 from service import wait_for
 from test_cli import command, environment, write_config
 
@@ -50,7 +51,7 @@ def test_run_alone_starts_workers_that_know_its_folders_and_its_server(
     assert run.returncode == 0, run.stderr
     peace = make_settings(store=str(tmp_path / "peace"), runs=str(tmp_path / "peaceful"), model=model(settings, str(tmp_path / "model")))
     run_stages(peace)
-    assert left(settings) == left(peace)
+    assert_same_files(left(settings), left(peace))
     with sqlite3.connect(tmp_path / "home/prefect.db") as database:
         shown = dict(database.execute("select name, state_type from task_run").fetchall())
     assert {shown[f"pool features ckpt {c}/2 · shard {s}/4"] for c in (1, 2) for s in (1, 2, 3, 4)} == {"COMPLETED"}

@@ -102,7 +102,7 @@ def test_training_on_a_selection_is_done_once_and_found_again(compare, selected)
     assert [path.name for path in Path(config.select.store).glob("trainings/*")] == [first.fingerprint]
     left = {path.name for path in Path(first.folder).iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "training.json"} <= left
-    assert not {"trainer", ".training.json.lock"} & left
+    assert not {"trainer", ".trainer.lock"} & left
 
 
 def test_training_does_not_depend_on_the_order_of_its_ids_nor_on_who_selected_them(compare, selected, tmp_path: Path) -> None:

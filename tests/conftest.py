@@ -20,6 +20,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import State
 from prefect.testing.utilities import prefect_test_harness
 from samples import WORDS, conversation, write_jsonl
+from service import Service, deployment, serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -63,10 +64,22 @@ CHATML = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker where xdist goes by groups, and those of all faults, which share the outcome of a run in peace."""
+    """Keep together on one worker, where xdist goes by groups, what shares something that takes long to make; else each file's tests."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("faults" if item.path.parent.name == "faults" else str(item.path)))
+        shared = {"faults": item.path.parent.name == "faults", "service": "service" in getattr(item, "fixturenames", ())}
+        item.add_marker(pytest.mark.xdist_group(next((name for name, is_so in shared.items() if is_so), str(item.path))))
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """What `less-flow serve` serves, once a session: `select`, `reselect` and its schedule, which have no selection of their own."""
+    folder = tmp_path_factory.mktemp("service")
+    runs = {"selection": "none", "runs": str(folder / "runs")}
+    deployments = [deployment("select", {"config": {}}), *(deployment(name, runs) for name in ("reselect", "reselect-nightly"))]
+    with serving(folder, deployments) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,10 @@ class Service:
         answer.raise_for_status()
         return answer.json()
 
+    def change(self, path: str, body: dict[str, Any]) -> None:
+        """Change something on the server; asked again where it answers 503, as SQLite lets one writer in at a time."""
+        wait_for(lambda: httpx.patch(f"{self.base}/api/{path}", json=body, timeout=30).raise_for_status())
+
     def deployment(self, name: str) -> dict[str, Any]:
         (found,) = [d for d in self.post("deployments/filter") if d["name"] == name]
         return found
@@ -66,10 +70,13 @@ class Service:
         with ThreadPoolExecutor(len(parameters)) as threads:
             return list(threads.map(partial(self.start, deployment), parameters))
 
+    def preset(self, deployment: str, parameters: dict[str, Any]) -> None:
+        """Give a deployment other parameters to start with."""
+        self.change(f"deployments/{self.deployment(deployment)['id']}", {"parameters": parameters})
+
     def limit(self, queue: str, runs: int) -> None:
         """Let so many runs of a queue of our pool be at work at a time."""
-        path = f"work_pools/less/queues/{queue}"
-        wait_for(lambda: httpx.patch(f"{self.base}/api/{path}", json={"concurrency_limit": runs}, timeout=30).raise_for_status())
+        self.change(f"work_pools/less/queues/{queue}", {"concurrency_limit": runs})
 
     def run(self, run: str) -> dict[str, Any]:
         """Return what the server knows of a run."""

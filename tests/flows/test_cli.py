@@ -11,6 +11,7 @@ import pytest
 import yaml
 from samples import write_jsonl
 
+from flows.cli import main
 from less_core.config import SelectSettings
 from less_core.errors import LessError
 
@@ -69,17 +70,23 @@ def test_killed_run_goes_on_with_what_it_had_and_ends_the_same(make_settings, ru
     ],
 )
 def test_wrong_input_ends_with_one_sentence_and_exit_code_2(
-    make_settings, prefect_server, tmp_path, overrides: list[str], said: str
+    make_settings, prefect_server, tmp_path, capfd, overrides: list[str], said: str
 ) -> None:
     config = write_config(make_settings(), tmp_path / "c.yaml")
-    arguments = [part for override in overrides for part in ("--set", override)]
-    done = subprocess.run(command("run", str(config), *arguments), env=environment(prefect_server), capture_output=True, text=True)
-    last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 2
+    assert main(["run", str(config), *(part for override in overrides for part in ("--set", override))]) == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("less-flow: ")
     assert said in last
     assert "expected" in last
     assert not Path(make_settings().store).exists()
+
+
+@pytest.mark.slow
+def test_process_ends_with_the_exit_code_of_its_command(tmp_path) -> None:
+    done = subprocess.run(command("run", str(tmp_path / "missing.yaml")), env=environment(""), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "missing.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_plan_says_what_is_missing_before_and_after_a_run(make_settings, run_stages, capsys) -> None:

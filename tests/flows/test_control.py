@@ -3,35 +3,24 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 from samples import conversation, write_jsonl
-from service import ENDED, Service, deployment, serving, wait_for
+from service import ENDED, Service, wait_for
 
 from less_core.config import SelectSettings
 from less_core.storage.parquet import read_columns
 
 pytestmark = pytest.mark.slow
 
-POOL = 100  # examples, two a shard: enough shards that something happens in their midst
+POOL = 60  # examples, two a shard: enough shards that something happens in their midst
 EXECUTION = {"shard_size": 2, "device": "cpu"}
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    runs = {"selection": "none", "runs": str(folder / "runs")}
-    nightly = deployment("reselect-nightly", runs)
-    with serving(folder, [deployment("select", {"config": {}}), deployment("reselect", runs), nightly]) as found:
-        yield found
 
 
 @pytest.fixture
@@ -97,7 +86,7 @@ def assert_goes_on(service: Service, settings: SelectSettings, undisturbed: Peac
 
 
 def test_cancelled_run_ends_within_seconds_leaves_no_process_and_the_next_goes_on(service, settings, undisturbed) -> None:
-    run = select_until(service, settings, 25)
+    run = select_until(service, settings, 15)
     processes = service.engines()
     started = time.monotonic()
     service.post(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
@@ -109,7 +98,7 @@ def test_cancelled_run_ends_within_seconds_leaves_no_process_and_the_next_goes_o
 
 
 def test_suspended_run_leaves_its_process_and_goes_on_when_it_is_resumed(service, settings, undisturbed) -> None:
-    run = select_until(service, settings, 20)
+    run = select_until(service, settings, 12)
     details = {"pause_reschedule": True, "pause_timeout": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
     service.post(f"flow_runs/{run}/set_state", {"state": {"type": "PAUSED", "name": "Suspended", "state_details": details}})
     wait_for(lambda: not service.engines())
@@ -119,14 +108,14 @@ def test_suspended_run_leaves_its_process_and_goes_on_when_it_is_resumed(service
 
 
 def test_killed_run_is_shown_as_crashed_and_the_next_goes_on(service, settings, undisturbed) -> None:
-    run = select_until(service, settings, 25)
+    run = select_until(service, settings, 15)
     os.kill(service.processes("prefect.engine")[0].pid, signal.SIGKILL)
     assert service.ended(run) == "CRASHED"
     assert_goes_on(service, settings, undisturbed)
 
 
 def test_killed_worker_takes_its_run_with_it_and_is_started_again_for_the_next(service, settings, undisturbed) -> None:
-    run = select_until(service, settings, 20)
+    run = select_until(service, settings, 12)
     (worker,) = service.processes("worker start")
     worker.kill()
     assert service.ended(run) == "CRASHED"
@@ -135,15 +124,10 @@ def test_killed_worker_takes_its_run_with_it_and_is_started_again_for_the_next(s
 
 
 def test_killed_server_is_started_again_and_a_run_goes_on(service, settings, undisturbed) -> None:
-    run = select_until(service, settings, 20)
+    run = select_until(service, settings, 12)
     (server,) = service.processes("server start")
     server.kill()
     assert_goes_on(service, settings, undisturbed, run)
-
-
-def patch(address: str, body: dict[str, Any]) -> None:
-    """Change something on the server; asked again where it answers 503, as SQLite lets one writer in at a time."""
-    wait_for(lambda: httpx.patch(address, json=body).raise_for_status())
 
 
 def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) -> None:
@@ -157,8 +141,8 @@ def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) 
     # The schedule of prefect.yaml with its own parameters, switched on and made to tick every few seconds.
     often = {"interval": 6, "anchor_date": datetime.now(UTC).isoformat(), "timezone": "UTC"}
     parameters = schedule["parameters"] | {"selection": str(config)}
-    address = f"{service.base}/api/deployments/{nightly['id']}/schedules/{schedule['id']}"
-    patch(address, {"active": True, "schedule": often, "parameters": parameters})
+    ticks = f"deployments/{nightly['id']}/schedules/{schedule['id']}"
+    service.change(ticks, {"active": True, "schedule": often, "parameters": parameters})
     seen: list[int] = []
 
     def ran() -> bool:
@@ -167,7 +151,7 @@ def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) 
         return states.count("COMPLETED") >= 2 and len(states) > 3
 
     wait_for(ran)
-    patch(address, {"active": False})
+    service.change(ticks, {"active": False})
     # What had come due by then still runs; a service that is stopped in its midst could not say that nothing is left.
     wait_for(lambda: not [run for run in service.runs("reselect-nightly") if run["state"]["type"] not in ENDED])
     assert max(seen) == 1
@@ -181,7 +165,8 @@ def test_a_schedule_makes_runs(service: Service) -> None:
     """Later releases of SQLAlchemy make none, silently; later ones of FastAPI let no server start."""
     schedule = [{"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}]
     address = f"{service.base}/api/deployments/{service.deployment('reselect')['id']}/schedules"
-    wait_for(lambda: httpx.post(address, json=schedule).raise_for_status())  # asked again where SQLite is busy
+    (made,) = wait_for(lambda: httpx.post(address, json=schedule).raise_for_status().json())  # asked again where SQLite is busy
     scheduled = wait_for(lambda: [run for run in service.runs("reselect") if run["auto_scheduled"]])
     assert all(run["state"]["type"] == "SCHEDULED" and "T03:00:00" in run["expected_start_time"] for run in scheduled)
     assert scheduled[0]["parameters"]["selection"] == "none"
+    wait_for(lambda: httpx.delete(f"{address}/{made['id']}").raise_for_status())

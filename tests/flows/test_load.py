@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from counts import FULL, Count
 from samples import conversation, write_jsonl
-from service import deployment, serving
+from service import Service
 
+from flows.provide import QUEUE, RUNS_AT_ONCE
 from less_core.config import SelectSettings
 from less_core.storage.layout import run_of
 
@@ -20,7 +21,7 @@ PATIENCE = 900  # seconds for all of them
 
 
 def test_runs_triggered_at_once_all_end_right_and_no_more_are_at_work_than_the_queue_allows(
-    make_settings: Callable[..., SelectSettings], run_stages: Callable[..., Any], count: Count, tmp_path: Path
+    service: Service, make_settings: Callable[..., SelectSettings], run_stages: Callable[..., Any], count: Count, tmp_path: Path
 ) -> None:
     """They share a store; each has a pool of its own beside the one that is common to all."""
     settings = []
@@ -28,12 +29,13 @@ def test_runs_triggered_at_once_all_end_right_and_no_more_are_at_work_than_the_q
         write_jsonl(tmp_path / f"own-{number}.jsonl", [conversation(1000 * (number + 2) + i) for i in range(20)])
         pools = [{"name": "a", "path": "a.jsonl"}, {"name": "own", "path": f"own-{number}.jsonl"}]
         settings.append(make_settings(name=f"load-{number}", pools=pools, warmup={"kind": "random"}))
-    with serving(tmp_path / "service", [deployment("select", {"config": {}})]) as service:
-        service.limit("device", AT_ONCE)
-        runs = service.start_at_once("select", [{"config": s.model_dump(mode="json")} for s in settings])
-        assert [service.ended(run, PATIENCE) for run in runs] == ["COMPLETED"] * RUNS
-        assert {run["id"] for run in service.runs("select")} == set(runs)
-        assert at_once([service.run(run) for run in runs]) <= AT_ONCE
+    before = {run["id"] for run in service.runs("select")}
+    service.limit(QUEUE, AT_ONCE)
+    runs = service.start_at_once("select", [{"config": s.model_dump(mode="json")} for s in settings])
+    assert [service.ended(run, PATIENCE) for run in runs] == ["COMPLETED"] * RUNS
+    assert {run["id"] for run in service.runs("select")} - before == set(runs)
+    assert at_once([service.run(run) for run in runs]) <= AT_ONCE
+    service.limit(QUEUE, RUNS_AT_ONCE)
     for s in settings:
         peace = run_stages(s.model_copy(update={"store": str(tmp_path / "peace" / s.name), "runs": str(tmp_path / "in peace")}))
         assert Path(run_of(s).published.selected("t")).read_bytes().splitlines() == peace.selected()

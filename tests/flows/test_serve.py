@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from samples import conversation, write_jsonl
-from service import Service, deployment, serving, wait_for
+from service import Service, wait_for
 
 from less_core.config import SelectSettings
 
@@ -30,14 +30,6 @@ def settings(make_settings, tmp_path: Path) -> SelectSettings:
     pools = [{"name": "mix", "path": "pool"}]
     execution = {"shard_size": 2, "batch_tokens": 256, "device": "cpu"}
     return make_settings(name="browser", pools=pools, selection={"by": "fraction", "amount": 0.5}, execution=execution)
-
-
-@pytest.fixture
-def service(settings: SelectSettings, tmp_path: Path) -> Iterator[Service]:
-    select = deployment("select", {"config": settings.model_dump(mode="json")})
-    reselect = deployment("reselect", {"selection": "browser", "runs": settings.runs})
-    with serving(tmp_path / "served", [select, reselect]) as found:
-        yield found
 
 
 @pytest.fixture
@@ -75,6 +67,8 @@ def shards(settings: SelectSettings) -> dict[str, int]:
 
 
 def test_select_then_reselect_from_the_browser(service: Service, page: Page, settings: SelectSettings) -> None:
+    service.preset("select", {"config": settings.model_dump(mode="json")})
+    service.preset("reselect", {"selection": "browser", "runs": settings.runs})
     run = press_run(service, page, "select", "Names the run and the folder of its results.")
     page.goto(f"{service.base}/runs/flow-run/{run}")
     page.get_by_text("Artifacts", exact=True).click()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from samples import WORDS, conversation, write_jsonl
-from service import deployment, serving
+from service import Service
 
 from less_core.config import SelectSettings
 
@@ -80,26 +80,25 @@ def test_page_does_run_such_text_where_nobody_protects(page: Page, tmp_path: Pat
     assert page.title() == "ran code"
 
 
-def test_hostile_text_is_shown_and_not_run(page: Page, settings: SelectSettings, tmp_path: Path) -> None:
-    with serving(tmp_path / "served", [deployment("select", {"config": settings.model_dump(mode="json")})]) as service:
-        run = service.start("select")
-        assert service.ended(run) == "COMPLETED"
-        # The report by a web server, as teams pass it on, and its artifacts in the Prefect UI.
-        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=settings.runs)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            found = look(page, f"http://127.0.0.1:{server.server_port}/hostile/report.html", "hostile")
-            assert found == ([], [])
-            assert page.title() != "ran code"
-            shown = page.inner_text("body")
-            assert "onerror" in shown  # as text
-            assert "{{ 7 * 7 }}" in shown
-            server.shutdown()
-        artifacts = service.post("artifacts/filter", {"limit": 200})
-        pages = {a["key"]: a["id"] for a in artifacts if a["key"] in ("hostile-report", "hostile-stages")}
-        assert len(pages) == 2
-        for key, artifact in pages.items():
-            elsewhere, links = look(page, f"{service.base}/artifacts/artifact/{artifact}", key)
-            assert [address for address in elsewhere if "evil" in address or address.startswith("dialog")] == []
-            assert links == []
-            assert page.title() != "ran code"
+def test_hostile_text_is_shown_and_not_run(service: Service, page: Page, settings: SelectSettings) -> None:
+    run = service.start("select", {"config": settings.model_dump(mode="json")})
+    assert service.ended(run) == "COMPLETED"
+    # The report by a web server, as teams pass it on, and its artifacts in the Prefect UI.
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=settings.runs)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = look(page, f"http://127.0.0.1:{server.server_port}/hostile/report.html", "hostile")
+        assert found == ([], [])
+        assert page.title() != "ran code"
+        shown = page.inner_text("body")
+        assert "onerror" in shown  # as text
+        assert "{{ 7 * 7 }}" in shown
+        server.shutdown()
+    keys = ["hostile-report", "hostile-stages"]
+    pages = {found["key"]: found["id"] for found in service.post("artifacts/filter", {"artifacts": {"key": {"any_": keys}}})}
+    assert sorted(pages) == keys
+    for key, artifact in pages.items():
+        elsewhere, links = look(page, f"{service.base}/artifacts/artifact/{artifact}", key)
+        assert [address for address in elsewhere if "evil" in address or address.startswith("dialog")] == []
+        assert links == []
+        assert page.title() != "ran code"

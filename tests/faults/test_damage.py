@@ -25,7 +25,7 @@ from less_core.verification import verify_store
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(20 if FULL else 1)
+SEEDS = range(16 if FULL else 1)
 KINDS = ("examples/*/*.parquet", "features/*/*.parquet", "influence/*/*/*.parquet", "warmups/*/*/*.safetensors", "warmups/*/*/*.json")
 
 

@@ -22,7 +22,7 @@ from less_core.verification import verify_store
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 FEW, OFTEN = 0.05, 0.15  # of the requests
-SEEDS = range(4 if FULL else 1)
+SEEDS = range(3 if FULL else 1)
 KEEPING = ("prepare", "warmup", "target features", "pool features")
 SHARDS = ("examples/", "features/", "influence/")
 

@@ -71,7 +71,7 @@ class ModelSettings(Settings):
         description="A folder with safetensors, config and tokenizer, or a hub name such as HuggingFaceTB/SmolLM2-135M-Instruct.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", title="Precision", description="auto: bfloat16 on a GPU, float32 on a CPU. LoRA weights are always float32."
+        "auto", title="Precision", description="auto: bfloat16 on a GPU, float32 on a CPU. LoRA weights are trained in float32."
     )
     template: Literal["auto", "chat", "tulu"] = Field(
         "auto",
@@ -232,6 +232,11 @@ class FeatureSettings(Settings):
             kind = projection.get("kind", SKETCH) if isinstance(projection, dict) else getattr(projection, "kind", SKETCH)
             return data if kind == SKETCH else data | {"storage": "float16"}
         return data
+
+    @property
+    def rounded(self) -> bool:
+        """Whether features are kept as whole numbers or signs in units of a scale of their row."""
+        return self.storage in ("int8", "sign")
 
 
 class ImportedSettings(Settings):
@@ -461,7 +466,7 @@ class SelectSettings(Settings):
             raise ValueError(
                 "expected `influence.dim` of 0: only features that this project computed for `method: less` can be made narrower"
             )
-        if dim and self.features.storage in ("int8", "sign"):
+        if dim and self.features.rounded:
             raise ValueError(f"expected features.storage of float16 or float32 with `influence.dim`, got {self.features.storage}")
         if dim > stored or (dim and stored % dim):
             raise ValueError(f"expected an `influence.dim` that divides features.projection.dim = {stored}, got {dim}")

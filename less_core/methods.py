@@ -2,7 +2,6 @@
 
 from less_core.config import SelectSettings
 from less_core.errors import ConfigError
-from less_core.method.quantization import SCALED
 from less_core.refs import FeatureKind
 from less_core.storage.layout import Side
 
@@ -45,7 +44,7 @@ def storage_of(settings: SelectSettings, side: Side) -> str:
     In less than half floats only projections of pool gradients are: target examples are few, and hidden states have few dimensions.
     """
     many = side == "pool" and settings.method == "less" and not settings.imported.pool
-    return settings.features.storage if many or settings.features.storage not in SCALED else "float16"
+    return settings.features.storage if many or not settings.features.rounded else "float16"
 
 
 def kind_of(settings: SelectSettings, side: Side) -> FeatureKind:

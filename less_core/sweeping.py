@@ -9,7 +9,6 @@ from typing import Any
 from less_core.config import SelectSettings
 from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint
-from less_core.method.quantization import SCALED
 from less_core.settings_file import apply_overrides, parse_settings
 
 _LONGEST = 100  # characters of a name
@@ -49,7 +48,7 @@ def _but_features(settings: SelectSettings) -> dict[str, Any]:
 def _sharing_features(settings: list[SelectSettings]) -> list[SelectSettings]:
     alike: dict[str, list[int]] = defaultdict(list)
     for place, one in enumerate(settings):
-        if one.method == "less" and not one.imported.pool and one.scoring == "store" and one.features.storage not in SCALED:
+        if one.method == "less" and not one.imported.pool and one.scoring == "store" and not one.features.rounded:
             alike[fingerprint(_but_dim(one))].append(place)
     shared = list(settings)
     for places in alike.values():

@@ -1,6 +1,8 @@
 """prefect.yaml against the flows it names."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -23,6 +25,13 @@ def test_every_deployment_and_schedule_has_parameters_that_its_flow_takes() -> N
         flow = flow_of(deployment)
         for extra in [{}, *(schedule.get("parameters", {}) for schedule in deployment.get("schedules", []))]:
             flow.validate_parameters(deployment["parameters"] | extra)
+
+
+def test_flows_are_loaded_without_torch() -> None:
+    """Prefect loads them to deploy, to schedule and to cancel."""
+    modules = sorted({deployment["entrypoint"].partition(":")[0] for deployment in PROJECT["deployments"]})
+    code = f"import sys, {', '.join(modules)}; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_the_forms_defaults_are_the_demo() -> None:

@@ -12,9 +12,9 @@ demo: setup ## the main job on a real small model and data made on the spot
 serve: setup ## Prefect server, UI, deployments and worker on http://127.0.0.1:4200
 	$(BIN)/less-flow serve
 
-# A file's tests stay together: those of flows share a server. Files that take long come first.
+# What shares a server or a service stays together and comes first (tests/conftest.py).
 test: setup ## all tests
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"

@@ -18,7 +18,7 @@ from typing import Any
 from growth import make_model, write_rows
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/flows")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/served")]
 from service import Service, deployment, serving  # noqa: E402
 
 PATIENCE = 3600  # seconds

@@ -20,9 +20,9 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import State
 from prefect.testing.utilities import prefect_test_harness
 from samples import WORDS, conversation, write_jsonl
-from service import Service, deployment, serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from xdist.scheduler import LoadScopeScheduling
 
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.methods import needs_warmup, sides_of
@@ -64,22 +64,27 @@ CHATML = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
+SHARING = ("served", "faults")  # folders whose tests share what takes long to make: a service, a run in peace
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together on one worker, where xdist goes by groups, what shares something that takes long to make; else each file's tests."""
-    for item in items:
-        shared = {"faults": item.path.parent.name == "faults", "service": "service" in getattr(item, "fixturenames", ())}
-        item.add_marker(pytest.mark.xdist_group(next((name for name, is_so in shared.items() if is_so), str(item.path))))
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: item.path.parent.name not in SHARING)
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """What `less-flow serve` serves, once a session: `select`, `reselect` and its schedule, which have no selection of their own."""
-    folder = tmp_path_factory.mktemp("service")
-    runs = {"selection": "none", "runs": str(folder / "runs")}
-    deployments = [deployment("select", {"config": {}}), *(deployment(name, runs) for name in ("reselect", "reselect-nightly"))]
-    with serving(folder, deployments) as found:
-        yield found
+class Together(LoadScopeScheduling):
+    """Keeps a file's tests on one worker, which share a server, and all tests of the folders above."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith(SHARING) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    """Take part where xdist is told to go by scopes."""
+    return Together(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")

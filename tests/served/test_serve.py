@@ -6,6 +6,7 @@ With the environment variable SCREENSHOTS naming a folder, the pages are kept th
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,10 +57,19 @@ def press_run(service: Service, page: Page, name: str, seen: str) -> str:
     page.get_by_text("Custom run").first.click()
     page.get_by_text(seen).first.wait_for()
     picture(page, f"form-{name}")
-    page.get_by_role("button", name="Submit").click()
-    (run,) = wait_for(lambda: [run for run in service.runs(name) if run["id"] not in before])
+    pressed: list[float] = []
+
+    def started() -> list[str]:
+        new = [str(run["id"]) for run in service.runs(name) if run["id"] not in before]
+        # Pressed again where nothing came of it: a server whose SQLite is busy refuses, and the page says so.
+        if not new and (not pressed or time.monotonic() > pressed[-1] + 20):
+            page.get_by_role("button", name="Submit").click()
+            pressed.append(time.monotonic())
+        return new
+
+    (run,) = wait_for(started)
     page.goto("about:blank")  # drawing pages takes a core without a GPU
-    return str(run["id"])
+    return run
 
 
 def shards(settings: SelectSettings) -> dict[str, int]:

@@ -1,10 +1,8 @@
 """The command line, as a user runs it: in a process of its own."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,34 +26,6 @@ def environment(api_url: str) -> dict[str, str]:
 def write_config(settings: SelectSettings, path: Path) -> Path:
     path.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     return path
-
-
-def feature_shards(settings: SelectSettings) -> dict[str, tuple[bytes, int]]:
-    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in Path(settings.store).glob("features/*/*.parquet")}
-
-
-@pytest.mark.slow
-def test_killed_run_goes_on_with_what_it_had_and_ends_the_same(make_settings, run_stages, prefect_server, tmp_path) -> None:
-    execution = {"shard_size": 2, "device": "cpu"}
-    settings = make_settings(execution=execution, store=str(tmp_path / "killed"), name="killed")
-    config = write_config(settings, tmp_path / "killed.yaml")
-    run = subprocess.Popen(command("run", str(config)), env=environment(prefect_server), start_new_session=True)
-    deadline = time.monotonic() + 240
-    while len(feature_shards(settings)) < 15 and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(run.pid, signal.SIGKILL)
-    assert run.wait() == -signal.SIGKILL
-    before = feature_shards(settings)
-    assert 15 <= len(before) < 50
-    done = subprocess.run(command("run", str(config)), env=environment(prefect_server), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    after = feature_shards(settings)
-    assert {path: after[path] for path in before} == before  # bytes and times: not written again
-    undisturbed = run_stages(make_settings(execution=execution, store=str(tmp_path / "whole"), name="whole"))
-    assert {Path(p).name: content for p, (content, _) in after.items()} == {
-        Path(p).name: content for p, (content, _) in feature_shards(undisturbed.settings).items()
-    }
-    assert (tmp_path / "runs/killed/selected/t.jsonl").read_bytes() == (tmp_path / "runs/whole/selected/t.jsonl").read_bytes()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import Any
 import cloudpickle
 import psutil
 import pytest
+from counts import FULL
 from midst import left, shards
 from samples import assert_same_files
 from service import wait_for
@@ -29,6 +30,7 @@ from tasks.runtime import RUNTIME
 from tasks.warmup import warm_up
 
 RUNNERS = ("ray", "dask")
+IN_FULL = pytest.mark.skipif(not FULL, reason="`make test` has the other runner; `make test-faults` has both")
 
 
 def model(settings: SelectSettings, path: str) -> ModelSettings:
@@ -36,7 +38,7 @@ def model(settings: SelectSettings, path: str) -> ModelSettings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runner", [pytest.param("ray", marks=pytest.mark.ray), "dask"])
+@pytest.mark.parametrize("runner", [pytest.param("ray", marks=pytest.mark.ray), pytest.param("dask", marks=IN_FULL)])
 def test_run_alone_starts_workers_that_know_its_folders_and_its_server(
     make_settings, run_stages, tiny_model, tmp_path, runner: str
 ) -> None:
@@ -83,7 +85,9 @@ def test_cluster_that_does_not_answer_is_an_error_that_names_it(prefect_server, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("runner", "how"), [pytest.param("ray", signal.SIGTERM, marks=pytest.mark.ray), ("dask", signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("runner", "how"), [pytest.param("ray", signal.SIGTERM, marks=[pytest.mark.ray, IN_FULL]), ("dask", signal.SIGKILL)]
+)
 def test_run_that_is_ended_leaves_no_worker(make_settings, prefect_server, tmp_path, runner: str, how: signal.Signals) -> None:
     settings = make_settings(execution={"runner": runner, "device": "cpu", "shard_size": 1, "workers": 1})
     run = subprocess.Popen(command("run", str(write_config(settings, tmp_path / "select.yaml"))), env=environment(prefect_server))

@@ -19,7 +19,7 @@ def test_two_runs_that_need_the_same_shards_compute_each_once_and_end_the_same(m
 
     A remote store has no locks: there the bound is once a run. So it is for runs whose pools differ and whose shards overlap.
     """
-    execution = {"shard_size": 2, "device": "cpu"}
+    execution = {"shard_size": 4, "device": "cpu"}
     settings = {name: make_settings(name=name, execution=execution, store=str(tmp_path / "shared")) for name in RUNS}
     running = [
         subprocess.Popen(command("run", str(write_config(s, tmp_path / f"{name}.yaml"))), env=environment(prefect_server))

@@ -16,6 +16,8 @@ from less_core.storage.files import write_json
 from less_core.storage.layout import ComparisonFiles, run_of, store_of
 from less_core.storage.trainings import keep_training
 
+pytestmark = pytest.mark.slow
+
 LATER = time.time() + 30 * 86400  # all that tests make is a month old by then
 
 

@@ -12,6 +12,8 @@ from less_core.storage.layout import Store, store_of
 from less_core.storage.trainings import RECORD, keep_training
 from less_core.verification import set_damage_aside, verify_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def made(make_settings: Callable[..., SelectSettings], run_stages: Callable[..., Any]) -> Any:

@@ -18,8 +18,8 @@ from service import Service, wait_for
 from less_core.config import SelectSettings
 
 CHROMIUM = shutil.which("chromium")
-POOL = 120  # examples
-NEW = 6  # 5% of them
+POOL = 80  # examples
+NEW = 4  # 5% of them
 STAGES = ("check", "prepare", "warmup", "target features", "pool features", "influence", "selection and report")
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]

@@ -19,9 +19,9 @@ Value = TypeVar("Value")
 
 
 def tries(small: int) -> settings:
-    """Settings of a property that is tried `small` times, or 20 times as often."""
+    """Settings of a property that is tried `small` times, or 12 times as often."""
     return settings(
-        max_examples=small * (20 if FULL else 1),
+        max_examples=small * (12 if FULL else 1),
         deadline=None,
         derandomize=True,
         database=None,

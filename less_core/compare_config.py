@@ -75,7 +75,7 @@ class CompareSettings(Settings):
     def _every_target_is_judged(self) -> Self:
         targets, judged = (sorted(t.name for t in of) for of in (self.select.targets, self.evaluation.held_out))
         if targets != judged:
-            raise ValueError(f"expected held-out examples of the targets {targets}, got those of {judged}")
+            raise ValueError(f"expected evaluation.held_out with the name of each target, {targets}, got {judged}")
         for what, found in (("methods", self.methods), ("budgets", self.budgets), ("seeds", self.seeds)):
             if len(set(found)) != len(found):
                 raise ValueError(f"expected {what} that differ, got {found}")

@@ -117,12 +117,12 @@ def test_held_out_examples_are_of_all_targets_and_of_no_other(judged: list[str])
     held_out = [{"name": name, "path": f"{name}.jsonl"} for name in judged]
     with pytest.raises(ConfigError) as caught:
         parse(having("evaluation.held_out", held_out))
-    assert f"expected held-out examples of the targets ['t'], got those of {sorted(judged)}" in str(caught.value)
+    assert f"expected evaluation.held_out with the name of each target, ['t'], got {sorted(judged)}" in str(caught.value)
 
 
 def test_every_target_needs_held_out_examples_in_any_order() -> None:
     targets = [{"name": name, "path": f"{name}.jsonl"} for name in ("t", "u")]
-    with pytest.raises(ConfigError, match=r"expected held-out examples of the targets \['t', 'u'\], got those of \['t'\]"):
+    with pytest.raises(ConfigError, match=r"expected evaluation.held_out with the name of each target, \['t', 'u'\], got \['t'\]"):
         parse(having("select.targets", targets))
     data = having("select.targets", targets)
     data["evaluation"]["held_out"] = targets[::-1]

@@ -1,8 +1,10 @@
-"""One service for all tests of this folder."""
+"""One service for all tests of this folder, and a browser to look at it."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from service import Service, deployment, serving
 
 
@@ -14,3 +16,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     deployments = [deployment("select", {"config": {}}), *(deployment(name, runs) for name in ("reselect", "reselect-nightly"))]
     with serving(folder, deployments) as found:
         yield found
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of Debian's Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Debian's chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()

@@ -2,21 +2,18 @@
 
 import functools
 import http.server
-import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from samples import WORDS, conversation, write_jsonl
 from service import Service
 
 from less_core.config import SelectSettings
 
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
+pytestmark = pytest.mark.slow
 
 RUN = "document.title='ran code'"
 HOSTILE = [
@@ -33,14 +30,6 @@ HOSTILE = [
     f"<details open ontoggle={RUN}><summary>x</summary></details><style>*{{display:none}}</style>",
     "<meta http-equiv=refresh content='0;url=https://evil.example'><base href='https://evil.example/'>",
 ]
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser.new_page()
-        browser.close()
 
 
 @pytest.fixture

@@ -5,24 +5,21 @@ With the environment variable SCREENSHOTS naming a folder, the pages are kept th
 
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from samples import conversation, write_jsonl
 from service import Service, wait_for
 
 from less_core.config import SelectSettings
 
-CHROMIUM = shutil.which("chromium")
 POOL = 80  # examples
 NEW = 4  # 5% of them
 STAGES = ("check", "prepare", "warmup", "target features", "pool features", "influence", "selection and report")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -31,15 +28,6 @@ def settings(make_settings, tmp_path: Path) -> SelectSettings:
     pools = [{"name": "mix", "path": "pool"}]
     execution = {"shard_size": 2, "batch_tokens": 256, "device": "cpu"}
     return make_settings(name="browser", pools=pools, selection={"by": "fraction", "amount": 0.5}, execution=execution)
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser.new_page(viewport={"width": 1400, "height": 1000})
-        browser.close()
 
 
 def picture(page: Page, name: str) -> None:

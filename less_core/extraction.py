@@ -222,10 +222,9 @@ class GradientExtractor(Extractor):
                 self._projection.add(out[0], update, slot.start)
 
         def multiply(slot: Slot, update: Tensor) -> None:
-            if self._targets:
-                squares.add_(torch.linalg.vecdot(update, update))
-            for rows, products in zip(self._targets, out[-len(self._targets) :], strict=False):
-                add_products(products, update, rows[:, slot.start : slot.start + slot.size])
+            for number, rows in enumerate(self._targets):
+                products = out[number - len(self._targets)]
+                add_products(products, update, rows[:, slot.start : slot.start + slot.size], squares if number == 0 else None)
 
         losses = self._gradients.run(input_ids, labels, consume)
         exact = squares.sqrt().float()

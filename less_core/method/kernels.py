@@ -112,22 +112,27 @@ def rademacher_add(out: Tensor, values: Tensor, *, start: int, seed: int) -> Non
     out.add_(parts.sum(dim=0), alpha=dim**-0.5)
 
 
-def products_add(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add ``a @ b.T`` to `out`, of few and very long vectors: each is read once, as it is stored.
+def products_add(out: Tensor, a: Tensor, b: Tensor, squares: Tensor | None = None) -> None:
+    """Add ``a @ b.T`` to `out` and the squared lengths of `a` to `squares`; few and very long vectors, each read once, as it is stored.
 
     Args:
         out: float32 [n, m], added to.
         a: float32 [n, coordinates], each row without gaps.
         b: float32 or bfloat16 [m, coordinates], likewise.
+        squares: float64 [n]; None where lengths are not wanted.
     """
     n, coordinates = a.shape
     m = len(b)
     left, right = _tile(n), _tile(m)
     size = COORDINATES * triton.cdiv(coordinates, COORDINATES * PRODUCT_PARTS)
     parts = torch.empty(triton.cdiv(coordinates, size), n, m, device=out.device)
+    square_parts = torch.empty(len(parts), n, device=out.device)
     grid = (len(parts), triton.cdiv(n, left), triton.cdiv(m, right))
-    _product_parts[grid](parts, a, b, n, m, coordinates, a.stride(0), b.stride(0), size, LEFT=left, RIGHT=right, STEP=COORDINATES)
+    strides = (a.stride(0), b.stride(0))
+    _product_parts[grid](parts, square_parts, a, b, n, m, coordinates, *strides, size, LEFT=left, RIGHT=right, STEP=COORDINATES)
     out.add_(parts.sum(dim=0))
+    if squares is not None:
+        squares.add_(square_parts.sum(dim=0, dtype=torch.float64))
 
 
 def _tile(vectors: int) -> int:
@@ -228,14 +233,18 @@ def _rademacher_parts(parts, values, batch, n, dim, start, size, seed, ROWS: tl.
 
 
 @triton.jit(do_not_specialize=["n", "m"])
-def _product_parts(parts, a, b, n, m, coordinates, a_stride, b_stride, size, LEFT: tl.constexpr, RIGHT: tl.constexpr, STEP: tl.constexpr):
+def _product_parts(
+    parts, squares, a, b, n, m, coordinates, a_stride, b_stride, size, LEFT: tl.constexpr, RIGHT: tl.constexpr, STEP: tl.constexpr
+):
     left = (tl.program_id(1) * LEFT + tl.arange(0, LEFT)).to(tl.int64)[:, None]
     right = (tl.program_id(2) * RIGHT + tl.arange(0, RIGHT)).to(tl.int64)[:, None]
     total = tl.full((RIGHT, LEFT), 0.0, tl.float32)
+    square = tl.full((LEFT, STEP), 0.0, tl.float32)  # its sum is taken once, as threads that share a row wait for each other there
     begin = tl.program_id(0) * size
     for done in range(begin, tl.minimum(begin + size, coordinates), STEP):
         place = done + tl.arange(0, STEP)[None, :]
         x = tl.load(a + left * a_stride + place, mask=(left < n) & (place < coordinates), other=0.0)
+        square += x * x
         y = tl.load(b + right * b_stride + place, mask=(right < m) & (place < coordinates), other=0.0).to(tl.float32)
         # As in the dense projection: two parts hold a value's 24 bits; the product of two small parts is below float32's rounding.
         high, high_y = _round_to_tf32(x), _round_to_tf32(y)
@@ -246,6 +255,8 @@ def _product_parts(parts, a, b, n, m, coordinates, a_stride, b_stride, size, LEF
         total += product
     into = parts + (tl.program_id(0) * n + tl.trans(left)) * m + right
     tl.store(into, total, mask=(tl.trans(left) < n) & (right < m))
+    if tl.program_id(2) == 0:
+        tl.store(squares + tl.program_id(0) * n + left, tl.sum(square, axis=1, keep_dims=True), mask=left < n)
 
 
 @triton.jit

@@ -128,8 +128,9 @@ def products_add(out: Tensor, a: Tensor, b: Tensor, squares: Tensor | None = Non
     parts = torch.empty(triton.cdiv(coordinates, size), n, m, device=out.device)
     square_parts = torch.empty(len(parts), n, device=out.device)
     grid = (len(parts), triton.cdiv(n, left), triton.cdiv(m, right))
-    strides = (a.stride(0), b.stride(0))
-    _product_parts[grid](parts, square_parts, a, b, n, m, coordinates, *strides, size, LEFT=left, RIGHT=right, STEP=COORDINATES)
+    sizes = (n, m, coordinates, a.stride(0), b.stride(0), size)
+    step = COORDINATES // 2 if left == MOST else COORDINATES  # of so wide a tile more would not fit into registers
+    _product_parts[grid](parts, square_parts, a, b, *sizes, LEFT=left, RIGHT=right, STEP=step)
     out.add_(parts.sum(dim=0))
     if squares is not None:
         squares.add_(square_parts.sum(dim=0, dtype=torch.float64))
@@ -239,12 +240,12 @@ def _product_parts(
     left = (tl.program_id(1) * LEFT + tl.arange(0, LEFT)).to(tl.int64)[:, None]
     right = (tl.program_id(2) * RIGHT + tl.arange(0, RIGHT)).to(tl.int64)[:, None]
     total = tl.full((RIGHT, LEFT), 0.0, tl.float32)
-    square = tl.full((LEFT, STEP), 0.0, tl.float32)  # its sum is taken once, as threads that share a row wait for each other there
+    square = tl.full((LEFT, 1), 0.0, tl.float32)
     begin = tl.program_id(0) * size
     for done in range(begin, tl.minimum(begin + size, coordinates), STEP):
         place = done + tl.arange(0, STEP)[None, :]
         x = tl.load(a + left * a_stride + place, mask=(left < n) & (place < coordinates), other=0.0)
-        square += x * x
+        square += tl.sum(x * x, axis=1, keep_dims=True)
         y = tl.load(b + right * b_stride + place, mask=(right < m) & (place < coordinates), other=0.0).to(tl.float32)
         # As in the dense projection: two parts hold a value's 24 bits; the product of two small parts is below float32's rounding.
         high, high_y = _round_to_tf32(x), _round_to_tf32(y)
@@ -256,7 +257,7 @@ def _product_parts(
     into = parts + (tl.program_id(0) * n + tl.trans(left)) * m + right
     tl.store(into, total, mask=(tl.trans(left) < n) & (right < m))
     if tl.program_id(2) == 0:
-        tl.store(squares + tl.program_id(0) * n + left, tl.sum(square, axis=1, keep_dims=True), mask=left < n)
+        tl.store(squares + tl.program_id(0) * n + left, square, mask=left < n)
 
 
 @triton.jit

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import warnings
+from pathlib import Path
 
 # Read by Prefect when it is imported: nothing is sent home, and a first start on a slow disk is waited for.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -89,16 +90,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_store_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    sub = commands.add_parser("verify", help="read all of a store and name what is damaged; changes nothing")
+    sub = commands.add_parser("verify", help="read all of a store and its results and name what is damaged; changes nothing")
     sub.add_argument("--set-aside", action="store_true", help="rename what is damaged, so that the next run makes it anew")
     sub.set_defaults(command=_store_verify)
     gc = commands.add_parser("gc", help="list what no version of a selection needs; deletes nothing unless told to")
-    gc.add_argument("--runs", action="append", default=[], help="where results are that share the store; may be repeated; default: runs")
     gc.add_argument("--older-than", type=float, default=7.0, metavar="DAYS", help="leave what changed since then; default: 7")
     gc.add_argument("--keep-versions", type=int, default=0, metavar="N", help="keep the newest N of each selection; default: all")
     gc.add_argument("--delete", action="store_true", help="delete what is listed")
     gc.set_defaults(command=_store_gc)
     for command in (sub, gc):
+        command.add_argument("--runs", action="append", default=[], help="where its results are; may be repeated; default: runs")
         command.add_argument("--store", default="store", help="folder or URL; default: store")
 
 
@@ -167,7 +168,8 @@ def _export(arguments: argparse.Namespace) -> None:
 def _store_verify(arguments: argparse.Namespace) -> int:
     from flows.upkeep import verify
 
-    return FAILED if verify(arguments.store, set_aside=arguments.set_aside) else 0
+    runs = arguments.runs or [folder for folder in ("runs",) if Path(folder).exists()]
+    return FAILED if verify(arguments.store, runs, set_aside=arguments.set_aside) else 0
 
 
 def _store_gc(arguments: argparse.Namespace) -> None:

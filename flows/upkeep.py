@@ -9,16 +9,19 @@ from less_core.garbage import find_garbage
 from less_core.report.wording import plural, size
 from less_core.storage.files import exists
 from less_core.storage.layout import Store
-from less_core.verification import set_damage_aside, verify_store
+from less_core.verification import set_damage_aside, verify_results, verify_store
 
 
-def verify(folder: str, *, set_aside: bool) -> int:
-    """Print what of a store is whole and what is not; return how many files or folders are not.
+def verify(folder: str, runs: Sequence[str], *, set_aside: bool) -> int:
+    """Print what of a store and of results is whole and what is not; return how many files or folders are not.
 
     Raises:
-        ConfigError: There is no store.
+        ConfigError: There is no store, or no such results.
     """
-    read, damaged = verify_store(_store(folder))
+    store = _store(folder)
+    _check_results(runs, "Correct the address.")
+    (read, damaged), (versions, more) = verify_store(store), verify_results(runs)
+    read, damaged = read + versions, damaged + more
     _print_kinds((stored.kind, stored.size) for stored in read)
     for damage in damaged:
         print(f"damaged: {damage.reason}")
@@ -37,10 +40,7 @@ def collect(folder: str, runs: Sequence[str], older_than: float, keep_versions: 
         CorruptArtifactError: A version cannot be read.
     """
     store = _store(folder)
-    for results in runs:
-        if not exists(results):
-            do = "Name every folder of results with --runs: what is left out is taken to need nothing."
-            raise ConfigError("--runs", "a folder or URL of results", f"nothing at {results}", do)
+    _check_results(runs, "Name every folder of results with --runs: what is left out is taken to need nothing.")
     found = find_garbage(store, runs, older_than=older_than, keep_versions=keep_versions)
     for garbage in found:
         print(f"{garbage.kind}: {garbage.path}, {size(garbage.size)}")
@@ -56,6 +56,12 @@ def _print_kinds(found: Iterable[tuple[str, int]]) -> None:
         kinds[kind].append(number)
     for kind, sizes in sorted(kinds.items()):
         print(f"{kind:20}{len(sizes):10,}{size(sum(sizes)):>12}")
+
+
+def _check_results(runs: Sequence[str], do: str) -> None:
+    for results in runs:
+        if not exists(results):
+            raise ConfigError("--runs", "a folder or URL of results", f"nothing at {results}", do)
 
 
 def _store(folder: str) -> Store:

@@ -220,6 +220,7 @@ class SelectionRef(Ref):
 
     target: str
     path: str
+    address: str  # of the file's content
     selected: int
     tokens: int
     threshold: float  # the lowest score of all selected

@@ -1,22 +1,29 @@
-"""Whether what stands in a store is whole: every page of every shard, every file of every checkpoint and trained model."""
+"""Whether what stands in a store and in its results is whole: shards, checkpoints, trained models; scores and selections."""
 
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from less_core.basis import read_basis
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.storage.checkpoints import RECORD as CHECKPOINT_RECORD
 from less_core.storage.checkpoints import read_checkpoint
 from less_core.storage.examples import verify_example_shard
 from less_core.storage.features import verify_feature_shard
 from less_core.storage.files import exists, list_folders, read_json, set_aside
-from less_core.storage.inventory import LEFTOVERS, UNKNOWN, Stored, list_store
-from less_core.storage.layout import Store
+from less_core.storage.inventory import LEFTOVERS, UNKNOWN, Stored, list_store, walk
+from less_core.storage.layout import MERGED, Run, Store, Version
+from less_core.storage.scores import iterate_scores
+from less_core.storage.selections import verify_selected_rows
 from less_core.storage.trainings import RECORD as TRAINING_RECORD
 from less_core.storage.trainings import verify_training
+from less_core.storage.versions import list_versions
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Something of a store that does not verify."""
+    """Something of a store or a version that does not verify."""
 
     path: str  # of the file that makes it count as made: set aside, the next run makes it anew
     reason: str
@@ -37,37 +44,62 @@ def verify_store(store: Store) -> tuple[list[Stored], list[Damage]]:
     return read, damaged
 
 
+def verify_results(results: Sequence[str]) -> tuple[list[Stored], list[Damage]]:
+    """Read the scores and selections of every whole version in folders of results; return the versions, and what does not verify."""
+    read, damaged = [], []
+    for run in (Run(f"{folder.rstrip('/')}/{name}") for folder in results for name in list_folders(folder)):
+        for version in list_versions(run):
+            files = list(walk(version.root))
+            size, modified = sum(size for _, size, _ in files), max(modified for _, _, modified in files)
+            read.append(Stored(version.root, version.root, "versions", size, modified))
+            damaged += _damage_of_version(version)
+    return read, damaged
+
+
 def set_damage_aside(damaged: list[Damage]) -> list[str]:
     """Rename what does not verify, so that the next run that needs it makes it anew; return the new names."""
     return [set_aside(damage.path) for damage in damaged if exists(damage.path)]
 
 
 def _damage(stored: Stored) -> list[Damage]:
+    found: list[Damage] = []
     if stored.kind == "warmups":
-        checkpoints = [f"{stored.path}/{name}" for name in list_folders(stored.path) if name.startswith("checkpoint-")]
-        return [found for folder in checkpoints for found in _damage_of_checkpoint(folder)]
-    try:
-        if stored.kind == "examples":
-            verify_example_shard(stored.path)
-        elif stored.kind == "evaluations":
-            read_json(stored.path, made_by="an evaluation")
-        elif stored.kind == "trainings":
-            if exists(f"{stored.path}/{TRAINING_RECORD}"):
+        for record in (f"{stored.path}/{name}/{CHECKPOINT_RECORD}" for name in list_folders(stored.path) if name.startswith("checkpoint-")):
+            if exists(record):
+                with _noted(found, record):
+                    read_checkpoint(record.rpartition("/")[0])
+    elif stored.kind == "trainings":
+        record = f"{stored.path}/{TRAINING_RECORD}"
+        if exists(record):
+            with _noted(found, record):
                 verify_training(stored.path)
-        else:
-            verify_feature_shard(stored.path, stored.place.partition("/")[2].rpartition("/")[0])
-    except (CorruptArtifactError, MissingArtifactError) as error:
-        path = f"{stored.path}/{TRAINING_RECORD}" if stored.kind == "trainings" else stored.path
-        return [Damage(path, str(error))]
-    return []
+    else:
+        with _noted(found, stored.path):
+            if stored.kind == "examples":
+                verify_example_shard(stored.path)
+            elif stored.kind == "evaluations":
+                read_json(stored.path, made_by="an evaluation")
+            else:
+                verify_feature_shard(stored.path, stored.place.partition("/")[2].rpartition("/")[0])
+    return found
 
 
-def _damage_of_checkpoint(folder: str) -> list[Damage]:
-    record = f"{folder}/{CHECKPOINT_RECORD}"
-    if not exists(record):
-        return []
+def _damage_of_version(version: Version) -> list[Damage]:
+    found: list[Damage] = []
+    with _noted(found, version.basis):
+        for selection in read_basis(version).selections:
+            with _noted(found, version.selected(selection.target)):
+                verify_selected_rows(version.selected(selection.target), selection.address)
+            if selection.target != MERGED:
+                with _noted(found, version.scores(selection.target)):
+                    deque(iterate_scores(version.scores(selection.target)), maxlen=0)
+    return found
+
+
+@contextmanager
+def _noted(found: list[Damage], path: str) -> Iterator[None]:
+    """Take down as damage of `path` what is found in the block."""
     try:
-        read_checkpoint(folder)
+        yield
     except (CorruptArtifactError, MissingArtifactError) as error:
-        return [Damage(record, str(error))]
-    return []
+        found.append(Damage(path, str(error)))

@@ -17,10 +17,9 @@ from less_core.method.selection import Budget, Candidate, Quotas, Ranking, make_
 from less_core.refs import ExamplesRef, InfluenceRef, ScoresRef, SelectionRef
 from less_core.storage.copies import read_copies
 from less_core.storage.examples import RowPlace, find_rows
-from less_core.storage.files import write_whole
 from less_core.storage.layout import MERGED, Version
 from less_core.storage.scores import iterate_scores
-from less_core.storage.selections import write_selected_ids
+from less_core.storage.selections import write_selected_ids, write_selected_rows
 from tasks.rows import Rows
 from tasks.stage_task import stage_task
 
@@ -53,13 +52,13 @@ def select_examples(settings: SelectSettings, version: Version, examples: Exampl
     for name, found in chosen.items():
         path = version.selected(name)
         write_selected_ids(version.selected_ids(name), [candidate.example_id for candidate in found])
-        with write_whole(path) as file:
-            for place in (places[candidate.example_id] for candidate in found):
-                file.write(rows.read(place.pool, place.file, place.offset) + b"\n")
+        taken = (places[candidate.example_id] for candidate in found)
+        address = write_selected_rows(path, (rows.read(place.pool, place.file, place.offset) for place in taken))
         selections.append(
             SelectionRef(
                 target=name,
                 path=path,
+                address=address,
                 selected=len(found),
                 tokens=sum(candidate.tokens for candidate in found),
                 threshold=min(candidate.score for candidate in found) if name != MERGED else 0.0,

@@ -8,6 +8,7 @@ import pytest
 
 from flows.cli import main
 from less_core.config import SelectSettings
+from less_core.storage.layout import run_of
 
 
 @pytest.fixture
@@ -37,6 +38,16 @@ def test_verify_exits_with_0_where_all_is_whole_and_with_1_where_not(settings: S
     assert main(["store", "verify", "--store", settings.store]) == 0
 
 
+def test_verify_reads_results_too(settings: SelectSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    selected = run_of(settings).published.selected("t")
+    Path(selected).write_bytes(Path(selected).read_bytes().replace(b"a", b"b", 1))
+    assert main(["store", "verify", "--store", settings.store]) == 0  # no folder `runs` here
+    assert main(["store", "verify", "--store", settings.store, "--runs", settings.runs]) == 1
+    assert "selected/t.jsonl: expected content" in capsys.readouterr().out
+    monkeypatch.chdir(Path(settings.runs).parent)
+    assert main(["store", "verify", "--store", settings.store]) == 1
+
+
 def test_gc_deletes_only_when_told_to(settings: SelectSettings, capsys: pytest.CaptureFixture[str]) -> None:
     half = Path(settings.store) / "features" / ".x.parquet.0f.tmp"
     half.write_bytes(b"half")
@@ -58,7 +69,10 @@ def test_gc_leaves_what_is_younger_than_a_week(settings: SelectSettings, capsys:
     assert "0 things" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [["verify", "--store", "none"], ["gc", "--store", "none"], ["gc", "--store", ".", "--runs", "none"]])
+@pytest.mark.parametrize(
+    "command",
+    [["verify", "--store", "none"], ["gc", "--store", "none"], *([c, "--store", ".", "--runs", "none"] for c in ("verify", "gc"))],
+)
 def test_store_or_results_that_are_not_there_are_an_error(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from samples import assert_same
 from less_core.config import SelectSettings
 from less_core.storage.layout import Store, store_of
 from less_core.storage.trainings import RECORD, keep_training
-from less_core.verification import set_damage_aside, verify_store
+from less_core.verification import set_damage_aside, verify_results, verify_store
 
 pytestmark = pytest.mark.slow
 
@@ -105,3 +105,29 @@ def test_leftovers_and_what_others_put_there_are_not_read(made: Any) -> None:
     for name in ("features/.a.parquet.0f.tmp", "features/.a.parquet.lock", "features/a.parquet.corrupt", "notes.txt"):
         (Path(store.root) / name).write_bytes(b"no shard")
     assert verify_store(store)[1] == []
+
+
+def test_whole_versions_have_no_damage(made: Any) -> None:
+    read, damaged = verify_results([made.settings.runs])
+    assert ([stored.path for stored in read], damaged) == ([made.version.root], [])
+
+
+@pytest.mark.parametrize("how", [flip, Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9])])
+@pytest.mark.parametrize("name", ["selected/t.jsonl", "scores/t.parquet"])
+def test_damaged_or_lost_file_that_readers_of_a_version_take_is_named(made: Any, how: Callable[[Path], None], name: str) -> None:
+    file = Path(made.version.root) / name
+    how(file)
+    (damage,) = verify_results([made.settings.runs])[1]
+    assert damage.path == str(file)
+    assert str(file) in damage.reason
+
+
+@pytest.mark.parametrize("content", ['{"version": ', '{"version": 1}'])
+def test_version_whose_basis_is_none_is_damaged(made: Any, content: str) -> None:
+    Path(made.version.basis).write_text(content)
+    assert [damage.path for damage in verify_results([made.settings.runs])[1]] == [made.version.basis]
+
+
+def test_version_that_was_never_finished_is_not_read(made: Any) -> None:
+    Path(made.version.record).unlink()
+    assert verify_results([made.settings.runs]) == ([], [])

@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from less_core.storage.layout import run_of
 from less_core.storage.selections import read_selected_ids
 from less_core.storage.versions import current_version
 from tasks.check import look_at_inputs
+from tasks.reselection import find_unchanged
 
 NEVER = RewarmSettings(when="never")
 FLOAT32 = {"projection": {"dim": 256}, "max_length": 128, "storage": "float32"}  # so that batches can differ in the last bits only
@@ -112,6 +114,16 @@ def test_warmup_is_made_again_where_its_settings_or_its_files_are_gone(make_sett
         record.unlink()
     again = run_stages(make_settings(warmup={"fraction": 0.3, "epochs": 1, "batch_size": 4, "learning_rate": 1e-3}), NEVER)
     assert "no longer has whole checkpoints" in again.checkpoints.how
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(path.read_bytes().replace(b"a", b"b", 1))])
+def test_selection_whose_file_is_damaged_or_gone_is_not_called_unchanged(make_settings, run_stages, how: Callable[[Path], object]) -> None:
+    made = run_stages(make_settings())
+    inputs = look_at_inputs.fn(made.settings)
+    assert find_unchanged.fn(made.settings, inputs, NEVER).version == made.version.name
+    how(Path(made.version.selected("t")))
+    assert find_unchanged.fn(made.settings, inputs, NEVER) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Loading a base model, its tokenizer and a LoRA adapter; nothing in a file is ever executed."""
 
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint, fingerprint_bytes
 from less_core.model.adapter import lora_parameters
 
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft asks for it, once in every process
 disable_progress_bar()  # of loading weights: it would break the bars and logs of a run
 
 WEIGHTS = "*.safetensors"

@@ -1,8 +1,9 @@
 """Triton kernels for a GPU; what they compute is stated in `adam.py`, `projection.py` and `products.py`, which tests compare them with.
 
 Projections make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory.
-No kernel uses atomics: a program owns its sums, so their order, and the result, is the same in every run. The order does not depend on the
-batch either; that of the sketch is the order of `Sketch.add`, whatever the slices.
+No kernel uses atomics: a program owns its sums, so their order, and the result, is the same in every run. It does not depend on the batch
+either, but for products of more than 32 updates at once, which are summed in shorter steps; the sketch's is that of `Sketch.add`, whatever
+the slices.
 """
 
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False

@@ -107,27 +107,20 @@ def test_leftovers_and_what_others_put_there_are_not_read(made: Any) -> None:
     assert verify_store(store)[1] == []
 
 
-def test_whole_versions_have_no_damage(made: Any) -> None:
+def test_damaged_or_lost_file_that_readers_of_a_version_take_is_named(made: Any) -> None:
     read, damaged = verify_results([made.settings.runs])
     assert ([stored.path for stored in read], damaged) == ([made.version.root], [])
-
-
-@pytest.mark.parametrize("how", [flip, Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9])])
-@pytest.mark.parametrize("name", ["selected/t.jsonl", "scores/t.parquet"])
-def test_damaged_or_lost_file_that_readers_of_a_version_take_is_named(made: Any, how: Callable[[Path], None], name: str) -> None:
-    file = Path(made.version.root) / name
-    how(file)
-    (damage,) = verify_results([made.settings.runs])[1]
-    assert damage.path == str(file)
-    assert str(file) in damage.reason
-
-
-@pytest.mark.parametrize("content", ['{"version": ', '{"version": 1}'])
-def test_version_whose_basis_is_none_is_damaged(made: Any, content: str) -> None:
-    Path(made.version.basis).write_text(content)
-    assert [damage.path for damage in verify_results([made.settings.runs])[1]] == [made.version.basis]
-
-
-def test_version_that_was_never_finished_is_not_read(made: Any) -> None:
-    Path(made.version.record).unlink()
+    for name in ("selected/t.jsonl", "scores/t.parquet"):
+        file = Path(made.version.root) / name
+        content = file.read_bytes()
+        for how in (flip, Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9])):
+            how(file)
+            (damage,) = verify_results([made.settings.runs])[1]
+            assert damage.path == str(file)
+            assert str(file) in damage.reason
+            file.write_bytes(content)
+    for content in ('{"version": ', '{"version": 1}'):
+        Path(made.version.basis).write_text(content)
+        assert [damage.path for damage in verify_results([made.settings.runs])[1]] == [made.version.basis]
+    Path(made.version.record).unlink()  # a version that was never finished is not read
     assert verify_results([made.settings.runs]) == ([], [])

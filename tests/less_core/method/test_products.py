@@ -9,7 +9,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize("coordinates", [1, PIECE - 1, PIECE, 3 * PIECE, 3 * PIECE + 7])
-@pytest.mark.parametrize(("rows", "targets"), [(1, 57), (40, 70)])
+@pytest.mark.parametrize(("rows", "targets"), [(1, 57), (5, 70), pytest.param(40, 57, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("by_kernel", [False, True])
 def test_products_are_those_of_the_whole_vectors_and_are_added(

@@ -168,7 +168,7 @@ def _export(arguments: argparse.Namespace) -> None:
 def _store_verify(arguments: argparse.Namespace) -> int:
     from flows.upkeep import verify
 
-    runs = arguments.runs or [folder for folder in ("runs",) if Path(folder).exists()]
+    runs = arguments.runs or (["runs"] if Path("runs").exists() else [])
     return FAILED if verify(arguments.store, runs, set_aside=arguments.set_aside) else 0
 
 

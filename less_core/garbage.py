@@ -14,7 +14,7 @@ from less_core.storage.files import exists, list_files, list_folders, read_json
 from less_core.storage.inventory import UNKNOWN, Stored, list_store, walk
 from less_core.storage.layout import SIDES, ComparisonFiles, Run, Store, Version, place_in_store
 from less_core.storage.manifest import read_manifest
-from less_core.storage.versions import current_version, list_versions, unfinished_links
+from less_core.storage.versions import current_version, list_runs, list_versions, unfinished_links
 
 DAY = 86400.0  # seconds
 KEPT = ("evaluations", UNKNOWN)  # a kilobyte each, and what others put there
@@ -51,7 +51,7 @@ def find_garbage(
     until = (time.time() if now is None else now) - older_than * DAY
     found: list[Garbage] = []
     needed: set[str] = set()
-    for run in (Run(f"{folder.rstrip('/')}/{name}") for folder in results for name in list_folders(folder)):
+    for run in list_runs(results):
         needed |= _trainings(run)
         dropped = _dropped(run, keep_versions)
         for version in map(run.version, list_folders(run.versions)):

@@ -13,12 +13,12 @@ from less_core.storage.examples import verify_example_shard
 from less_core.storage.features import verify_feature_shard
 from less_core.storage.files import exists, list_folders, read_json, set_aside
 from less_core.storage.inventory import LEFTOVERS, UNKNOWN, Stored, list_store, walk
-from less_core.storage.layout import MERGED, Run, Store, Version
+from less_core.storage.layout import MERGED, Store, Version
 from less_core.storage.scores import iterate_scores
 from less_core.storage.selections import verify_selected_rows
 from less_core.storage.trainings import RECORD as TRAINING_RECORD
 from less_core.storage.trainings import verify_training
-from less_core.storage.versions import list_versions
+from less_core.storage.versions import list_runs, list_versions
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def verify_store(store: Store) -> tuple[list[Stored], list[Damage]]:
 def verify_results(results: Sequence[str]) -> tuple[list[Stored], list[Damage]]:
     """Read the scores and selections of every whole version in folders of results; return the versions, and what does not verify."""
     read, damaged = [], []
-    for run in (Run(f"{folder.rstrip('/')}/{name}") for folder in results for name in list_folders(folder)):
+    for run in list_runs(results):
         for version in list_versions(run):
             files = list(walk(version.root))
             size, modified = sum(size for _, size, _ in files), max(modified for _, _, modified in files)

@@ -1,6 +1,7 @@
 """The versions of a selection: each kept in a folder of its own, the newest published in one step."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def new_version(run: Run) -> Version:
         if place.exists() and not place.is_symlink():
             raise ConfigError(str(place), "a link to a version, or nothing", "a file or folder", "Move it away, or choose another name.")
     return run.version(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+
+
+def list_runs(results: Sequence[str]) -> list[Run]:
+    """Return all named selections and comparisons in folders of results."""
+    return [Run(f"{folder.rstrip('/')}/{name}") for folder in results for name in list_folders(folder)]
 
 
 def list_versions(run: Run) -> list[Version]:

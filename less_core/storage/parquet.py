@@ -43,7 +43,7 @@ def parquet_reader(path: str) -> Iterator[pq.ParquetFile]:
         # Arrow reports a failed checksum as a plain OSError; one with an errno, or of a kind, is the system's and not the file's fault.
         if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
             raise
-        raise CorruptArtifactError(path, "a whole Parquet file", str(error).partition("\n")[0][:200], _DO) from error
+        raise CorruptArtifactError(path, "a whole Parquet file", str(error).partition("\n")[0][:200].rstrip("."), _DO) from error
 
 
 def _open(path: str) -> Any:

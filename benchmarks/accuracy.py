@@ -36,7 +36,7 @@ from less_core.model.loading import add_lora, load_base_model, pick_device, pick
 from less_core.model.losses import IGNORE
 from less_core.ranks import spearman
 from less_core.storage.files import write_json
-from less_core.target_gradients import subtask_gradients
+from less_core.target_gradients import TargetGradients, subtask_gradients
 
 STORAGES = ("float16", "int8", "sign")
 PRECISIONS = (  # of the model, of the adapter
@@ -107,9 +107,9 @@ def score(
     for number, (checkpoint, weight) in enumerate(zip(checkpoints, weights, strict=True)):
         began = time.perf_counter()
         set_adapter(f"checkpoint {number + 1}", model, checkpoint.adapter)
-        rows = [target_rows(model, part) for part in parts]
+        gradients = [target_gradients(model, part) for part in parts]
         identity = shared.Identity(PerExampleGradients(model).size)
-        train, *products = gradient_extractor(model, checkpoint.adam, identity, rows).extract(pool, 1024)
+        train, *products = gradient_extractor(model, checkpoint.adam, identity, gradients).extract(pool, 1024)
         for into, found in zip(exact, products, strict=True):
             into.add_(found.features, alpha=weight)
         target = shared.gradients(model, checkpoint, target_examples, "sgd")
@@ -134,12 +134,12 @@ def subtasks_of(targets: Sequence[Target], examples: Sequence[EncodedExample]) -
     return parts
 
 
-def target_rows(model: PeftModel, subtasks: Sequence[Sequence[EncodedExample]]) -> Tensor:
+def target_gradients(model: PeftModel, subtasks: Sequence[Sequence[EncodedExample]]) -> TargetGradients:
     of = PerExampleGradients(model.eval())
     return subtask_gradients(of, subtasks, fidelity="less-code", similarity="cosine", dtype=torch.float32, batch_tokens=1024)
 
 
-def gradient_extractor(model: PeftModel, adam: AdamState, projection: Any, targets: Sequence[Tensor]) -> GradientExtractor:
+def gradient_extractor(model: PeftModel, adam: AdamState, projection: Any, targets: Sequence[TargetGradients]) -> GradientExtractor:
     return GradientExtractor(model.eval(), gradient="adam", fidelity="less-code", adam=adam, projection=projection, targets=targets)
 
 
@@ -205,7 +205,7 @@ def against_oracle(
     found = {}
     for name, compute, adapter in PRECISIONS:
         model = load(compute, adapter)
-        (ours,) = gradient_extractor(model, checkpoint.adam, None, [target_rows(model, part)]).extract(pool, 1024)
+        (ours,) = gradient_extractor(model, checkpoint.adam, None, [target_gradients(model, part)]).extract(pool, 1024)
         got = best_subtask(ours.features.double())[0]
         found[name] = {
             "examples": len(pool),

@@ -22,15 +22,15 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from extraction_variants import SUBTASKS, LessWay, extractor, frozen
+from extraction_variants import LessWay, extractor, frozen, random_targets
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from less_core.data.encoding import EncodedExample
 from less_core.method.projection import FastJL, Projection, Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
 from less_core.model.gradients import PerExampleGradients
+from less_core.target_gradients import TargetGradients
 
 SHAPES = {
     "llama-2-7b": {
@@ -74,7 +74,7 @@ def main() -> None:
     tokens = sum(len(e.input_ids) for e in examples)
     print(f"{name}, torch {torch.__version__}: {arguments.shape}, {model.dtype}, rank {arguments.rank}, {size:,} LoRA weights")
     print(f"{len(examples)} examples of {tokens / len(examples):.0f} tokens in the mean, at most {arguments.batch_tokens} a batch")
-    variants = make_variants(model, arguments.dim, size, arguments.batch_tokens, len(slow))
+    variants = make_variants(model, arguments.dim, arguments.batch_tokens, len(slow))
     chosen = {name: slow if name in ("rademacher", "fast-jl", "LESS way") else examples for name in variants}
     seconds, peak = dict.fromkeys(variants, math.inf), dict.fromkeys(variants, 0.0)
     for round_ in range(arguments.rounds + 1):
@@ -129,13 +129,11 @@ def make_examples(count: int, vocabulary: int) -> list[EncodedExample]:
     ]
 
 
-def make_variants(
-    model: PeftModel, dim: int, size: int, batch_tokens: int, slow_examples: int
-) -> dict[str, Callable[[list[EncodedExample]], None]]:
+def make_variants(model: PeftModel, dim: int, batch_tokens: int, slow_examples: int) -> dict[str, Callable[[list[EncodedExample]], None]]:
     device = model.device
-    rows = torch.randn(SUBTASKS, size, dtype=torch.bfloat16, device=device)
+    targets = random_targets(model, torch.bfloat16)
 
-    def ours(projection: Projection, targets: Sequence[Tensor] = ()) -> Callable[[list[EncodedExample]], None]:
+    def ours(projection: Projection, targets: Sequence[TargetGradients] = ()) -> Callable[[list[EncodedExample]], None]:
         taken = extractor(model, projection, targets)
 
         def run(examples: list[EncodedExample]) -> None:
@@ -147,7 +145,7 @@ def make_variants(
         frozen(model, examples, batch_tokens)
 
     dense: Projection = Rademacher(dim, 0, device)
-    variants = {"floor": floor, "sketch": ours(Sketch(dim, 0, device)), "exact": ours(Sketch(dim, 0, device), [rows])}
+    variants = {"floor": floor, "sketch": ours(Sketch(dim, 0, device)), "exact": ours(Sketch(dim, 0, device), [targets])}
     variants["rademacher"] = ours(dense)
     try:
         dense = FastJL(dim, 0, device)

@@ -12,12 +12,14 @@ from torch import Tensor
 from less_core.data.encoding import EncodedExample
 from less_core.extraction import GradientExtractor
 from less_core.method.adam import adam_update
+from less_core.method.products import lay_out
 from less_core.method.projection import Projection, Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.losses import example_losses
+from less_core.target_gradients import TargetGradients
 
 PROJECTED_AT_ONCE = 16  # gradients, in the LESS scripts
 SUBTASKS = 57  # as MMLU has
@@ -35,8 +37,7 @@ class Variant:
 
 def make_variants(model: PeftModel, dim: int, batches: list[Batch], dense_batches: int, less_examples: int) -> dict[str, Variant]:
     device = model.device
-    rows = torch.randn(SUBTASKS, PerExampleGradients(model).size, device=device)
-    sketch, exact = sketch_extractor(model, dim), extractor(model, Sketch(dim, 0, device), [rows])
+    sketch, exact = sketch_extractor(model, dim), extractor(model, Sketch(dim, 0, device), [random_targets(model)])
     dense = extractor(model, Rademacher(dim, 0, device))
     some = spread(len(batches), dense_batches)
     examples = [example for batch in batches for example in batch]
@@ -72,7 +73,12 @@ def random_adam(model: PeftModel) -> AdamState:
     return AdamState(10, 0.9, 0.999, first, second)
 
 
-def extractor(model: PeftModel, projection: Projection, targets: Sequence[Tensor] = ()) -> GradientExtractor:
+def random_targets(model: PeftModel, dtype: torch.dtype = torch.float32) -> TargetGradients:
+    rows = ((slot.name, torch.randn(SUBTASKS, slot.size, dtype=dtype, device=model.device)) for slot in PerExampleGradients(model).slots)
+    return TargetGradients(SUBTASKS, {name: lay_out(of_slot) for name, of_slot in rows})
+
+
+def extractor(model: PeftModel, projection: Projection, targets: Sequence[TargetGradients] = ()) -> GradientExtractor:
     return GradientExtractor(model, gradient="adam", fidelity="less-code", adam=random_adam(model), projection=projection, targets=targets)
 
 

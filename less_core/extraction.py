@@ -19,6 +19,7 @@ from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients, Slot
 from less_core.model.losses import ahead
+from less_core.target_gradients import TargetGradients
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +178,7 @@ class GradientExtractor(Extractor):
         fidelity: Which of Adam's two forms.
         adam: The checkpoint's moments; used for `adam` only.
         projection: On the model's device; None for exact products only.
-        targets: Rows of target gradients as in `target_gradients.py`, each [subtasks, coordinates], on the model's device.
+        targets: Gradients of some targets' subtasks, on the model's device.
     """
 
     def __init__(
@@ -188,10 +189,10 @@ class GradientExtractor(Extractor):
         fidelity: Fidelity,
         adam: AdamState,
         projection: Projection | None,
-        targets: Sequence[Tensor] = (),
+        targets: Sequence[TargetGradients] = (),
     ) -> None:
         kept = [projection.dim] if projection else []
-        super().__init__([*kept, *(len(rows) for rows in targets)], model.device)
+        super().__init__([*kept, *(target.subtasks for target in targets)], model.device)
         self._gradients = PerExampleGradients(model)
         self._targets = targets
         self._gradient = gradient
@@ -222,9 +223,9 @@ class GradientExtractor(Extractor):
                 self._projection.add(out[0], update, slot.start)
 
         def multiply(slot: Slot, update: Tensor) -> None:
-            for number, rows in enumerate(self._targets):
+            for number, target in enumerate(self._targets):
                 products = out[number - len(self._targets)]
-                add_products(products, update, rows[:, slot.start : slot.start + slot.size], squares if number == 0 else None)
+                add_products(products, update, target.by_matrix[slot.name], squares if number == 0 else None)
 
         losses = self._gradients.run(input_ids, labels, consume)
         exact = squares.sqrt().float()

@@ -23,7 +23,7 @@ from less_core.model.loading import count_lora_parameters, count_parameters, loa
 from less_core.refs import ModelRef
 from less_core.reuse import count_checkpoints, count_reused, known_checkpoints, missing_bytes
 from less_core.scoring import UsableTarget, make_target_rows, usable_target
-from less_core.target_gradients import BYTES, TargetPart, count_groups, divide_targets
+from less_core.target_parts import TargetPart, count_groups, divide_targets, part_bytes
 
 SAMPLE = 256  # examples encoded to learn their mean length
 EFFICIENCY = 0.5  # of a matrix product's speed that a whole model reaches; a rule of thumb
@@ -125,9 +125,9 @@ def _besides_weights(settings: SelectSettings, coordinates: int, parts: list[Tar
         return 0
     by_group: Counter[int] = Counter()
     for part in parts:
-        by_group[part.group] += len(part.subtasks) * BYTES[part.dtype]
+        by_group[part.group] += part_bytes(len(part.subtasks), coordinates, part.dtype)
     rows = 2 * settings.execution.shard_size * settings.features.projection.dim * 4
-    return coordinates * max(by_group.values(), default=0) + rows
+    return max(by_group.values(), default=0) + rows
 
 
 def _usable(settings: SelectSettings, model: ModelRef, targets: list[tuple[str, Target]]) -> list[UsableTarget]:

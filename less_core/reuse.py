@@ -17,7 +17,7 @@ from less_core.sharding import read_holdings
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint
 from less_core.storage.files import exists, read_json
 from less_core.storage.layout import Side, store_of
-from less_core.target_gradients import TargetPart, count_groups
+from less_core.target_parts import TargetPart, count_groups
 
 
 def count_checkpoints(settings: SelectSettings) -> int:

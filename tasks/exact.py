@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample
@@ -26,7 +25,8 @@ from less_core.storage.files import read_json, write_json
 from less_core.storage.layout import Store, Version, store_of
 from less_core.storage.manifest import read_manifest
 from less_core.storage.selections import read_selected_ids, write_selected_ids
-from less_core.target_gradients import TargetPart, count_groups, divide_targets, subtask_gradients
+from less_core.target_gradients import TargetGradients, subtask_gradients
+from less_core.target_parts import TargetPart, count_groups, divide_targets
 from tasks.influence import read_stored, read_vectors, score_of_shards
 from tasks.runtime import RUNTIME, TargetGroup
 from tasks.scores import target_rows, write_scores
@@ -113,7 +113,7 @@ def target_group(settings: SelectSettings, model: ModelRef, exact: ExactRef, gro
     """Return the parts of a group, for the runtime to take their gradients when it needs them."""
     parts = [part for part in read_parts(exact.path) if part.group == group]
 
-    def gradients(of: PerExampleGradients) -> list[Tensor]:
+    def gradients(of: PerExampleGradients) -> list[TargetGradients]:
         examples = _target_examples(store_of(settings), model.encoding, exact.targets)
         return [
             subtask_gradients(

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import torch
 from peft import PeftModel
-from torch import Tensor
 
 from less_core.addresses import projection_seed
 from less_core.config import FeatureSettings
@@ -22,6 +21,7 @@ from less_core.model.loading import add_lora, load_base_model
 from less_core.refs import CheckpointRef, FeatureKind, ModelRef
 from less_core.representation import RepresentationExtractor
 from less_core.storage.checkpoints import read_checkpoint
+from less_core.target_gradients import TargetGradients
 
 Done = TypeVar("Done")
 
@@ -35,7 +35,7 @@ class TargetGroup:
     """Parts of targets whose gradients are in memory together."""
 
     key: str  # differs where the gradients do
-    gradients: Callable[[PerExampleGradients], list[Tensor]]  # makes them, a tensor a part
+    gradients: Callable[[PerExampleGradients], list[TargetGradients]]  # makes them, of each part
 
 
 class Runtime:
@@ -52,7 +52,7 @@ class Runtime:
         self._extractor_key: tuple[str, ...] = ()
         self._extractor: Extractor | None = None
         self._targets_key = ""
-        self._targets: list[Tensor] = []
+        self._targets: list[TargetGradients] = []
 
     def __reduce__(self) -> str:
         return "RUNTIME"  # a task that crosses to another process meets the one there
@@ -127,12 +127,12 @@ class Runtime:
         seed = projection_seed(settings, checkpoint.fingerprint)
         device = lora_model.device
         projection = make_projection(settings.projection.kind, settings.projection.dim, seed, device) if project else None
-        rows = self._target_rows(lora_model, f"{self._model_key} {checkpoint.fingerprint}", targets) if targets else ()
+        gradients = self._target_gradients(lora_model, f"{self._model_key} {checkpoint.fingerprint}", targets) if targets else ()
         return GradientExtractor(
-            lora_model, gradient=kind, fidelity=settings.fidelity, adam=state.adam, projection=projection, targets=rows
+            lora_model, gradient=kind, fidelity=settings.fidelity, adam=state.adam, projection=projection, targets=gradients
         )
 
-    def _target_rows(self, model: PeftModel, place: str, targets: TargetGroup) -> list[Tensor]:
+    def _target_gradients(self, model: PeftModel, place: str, targets: TargetGroup) -> list[TargetGradients]:
         key = f"{place} {targets.key}"
         if key != self._targets_key:
             self._targets_key, self._targets = "", []  # free the old ones first

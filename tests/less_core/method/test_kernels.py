@@ -9,11 +9,13 @@ from less_core import extraction
 from less_core.config import LoraSettings
 from less_core.extraction import GradientExtractor
 from less_core.method.adam import adam_update
+from less_core.method.products import lay_out
 from less_core.method.projection import Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora
+from less_core.target_gradients import TargetGradients
 
 GPU = torch.cuda.is_available()
 kernels = pytest.importorskip("less_core.method.kernels", reason="needs triton")
@@ -254,12 +256,14 @@ def test_extractor_with_kernels_gives_what_it_gives_without(base_models, monkeyp
     for parameter in lora_parameters(model).values():
         parameter.data.normal_(std=0.1, generator=generator)
     adam = AdamState(3, 0.9, 0.999, *({name: torch.rand(p.shape) * 1e-4 for name, p in lora_parameters(model).items()} for _ in range(2)))
-    rows = [torch.randn(targets, PerExampleGradients(model).size, generator=generator)] if targets else []
+    slots = PerExampleGradients(model).slots
+    rows = {slot.name: lay_out(torch.randn(targets, slot.size, generator=generator)) for slot in slots}
+    of_targets = [TargetGradients(targets, rows)] if targets else []
     found = []
     for kernels_there in (False, True):
         monkeypatch.setattr(extraction, "has_kernels", lambda device, there=kernels_there: there)
         projection = Sketch(128, 0, torch.device("cpu"))
-        extractor = GradientExtractor(model, gradient=gradient, fidelity="paper", adam=adam, projection=projection, targets=rows)
+        extractor = GradientExtractor(model, gradient=gradient, fidelity="paper", adam=adam, projection=projection, targets=of_targets)
         found.append(extractor.extract(encoded_examples(), 40))
     for plain, fused_ in zip(*found, strict=True):
         torch.testing.assert_close(fused_.features, plain.features, rtol=0, atol=2e-6)

@@ -13,7 +13,7 @@ from torch import Tensor
 from less_core.data.encoding import EncodedExample
 from less_core.errors import OutOfMemoryError
 from less_core.method.adam import Fidelity, adam_update
-from less_core.method.products import add_products
+from less_core.method.products import Products
 from less_core.method.projection import Projection, Sketch, has_kernels
 from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
@@ -208,28 +208,25 @@ class GradientExtractor(Extractor):
 
     def compute(self, input_ids: Tensor, labels: Tensor, lengths: Tensor) -> tuple[list[Rows], Tensor]:
         count = len(input_ids)
-        out = [torch.zeros(count, width, device=self._device) for width in self._widths]
-        squares = torch.zeros(count, dtype=torch.float64, device=self._device)
+        sketches = [torch.zeros(count, self._projection.dim, device=self._device)] if self._projection else []
+        products = [Products(count, t.subtasks, self._device, lengths=t is self._targets[0]) for t in self._targets]
         scratch = torch.empty(0 if self._fused else count * self._gradients.largest, device=self._device)
 
         def consume(slot: Slot, gradient: Tensor) -> None:
             if self._fused:
-                self._update_and_sketch(slot, gradient, out[0])
-                multiply(slot, gradient)
-                return
-            update = self._update(slot, gradient, scratch[: gradient.numel()].view_as(gradient))
-            multiply(slot, update)
-            if self._projection:
-                self._projection.add(out[0], update, slot.start)
-
-        def multiply(slot: Slot, update: Tensor) -> None:
-            for number, target in enumerate(self._targets):
-                products = out[number - len(self._targets)]
-                add_products(products, update, target.by_matrix[slot.name], squares if number == 0 else None)
+                self._update_and_sketch(slot, gradient, sketches[0])
+                update = gradient
+            else:
+                update = self._update(slot, gradient, scratch[: gradient.numel()].view_as(gradient))
+            for sums, target in zip(products, self._targets, strict=True):
+                sums.add(update, target.by_matrix[slot.name])
+            if self._projection and not self._fused:
+                self._projection.add(sketches[0], update, slot.start)
 
         losses = self._gradients.run(input_ids, labels, consume)
-        exact = squares.sqrt().float()
-        return [Rows(values, values.norm(dim=1) if self._projection and kind == 0 else exact) for kind, values in enumerate(out)], losses
+        kinds = [Rows(sketch, sketch.norm(dim=1)) for sketch in sketches]
+        kinds += [Rows(sums.products(), products[0].lengths()) for sums in products]
+        return kinds, losses
 
     def _update_and_sketch(self, slot: Slot, gradient: Tensor, out: Tensor) -> None:
         from less_core.method.kernels import sketch_update

@@ -1,7 +1,7 @@
 """Triton kernels for a GPU; what they compute is stated in `adam.py`, `projection.py` and `products.py`, which tests compare them with.
 
 Projections make random bits on the fly from a counter (SplitMix64, `hashing.py`), so no table of signs and no matrix is read from memory.
-No kernel uses atomics: a program owns its sums, so their order, and the result, is the same in every run. It does not depend on the batch
+No two programs add to the same sum, so the order of its terms, and the result, is the same in every run. It does not depend on the batch
 either, but for products of more than 32 updates at once, which are summed in shorter steps; the sketch's is that of `Sketch.add`, whatever
 the slices.
 """
@@ -113,28 +113,23 @@ def rademacher_add(out: Tensor, values: Tensor, *, start: int, seed: int) -> Non
     out.add_(parts.sum(dim=0), alpha=dim**-0.5)
 
 
-def products_add(out: Tensor, a: Tensor, b: Tensor, squares: Tensor | None = None) -> None:
-    """Add ``a @ b.T`` to `out` and the squared lengths of `a` to `squares`; few and very long vectors, each read once, as it is stored.
+def products_add(products: Tensor, squares: Tensor | None, a: Tensor, b: Tensor) -> None:
+    """Add the parts that ``a @ b.T`` and the squared lengths of `a` are sums of; few, very long vectors, each read once, as it is stored.
 
     Args:
-        out: float32 [n, m], added to.
+        products: float32 [PRODUCT_PARTS, n, m], added to.
+        squares: float64 [PRODUCT_PARTS, n], added to; None where lengths are not wanted.
         a: float32 [n, coordinates], each row without gaps.
         b: float32 or bfloat16 [m, coordinates], likewise.
-        squares: float64 [n]; None where lengths are not wanted.
     """
     n, coordinates = a.shape
     m = len(b)
     left, right = _tile(n), _tile(m)
     size = COORDINATES * triton.cdiv(coordinates, COORDINATES * PRODUCT_PARTS)
-    parts = torch.empty(triton.cdiv(coordinates, size), n, m, device=out.device)
-    square_parts = torch.empty(len(parts), n, device=out.device)
-    grid = (len(parts), triton.cdiv(n, left), triton.cdiv(m, right))
+    grid = (triton.cdiv(coordinates, size), triton.cdiv(n, left), triton.cdiv(m, right))
     sizes = (n, m, coordinates, a.stride(0), b.stride(0), size)
     step = COORDINATES // 2 if left == MOST else COORDINATES  # of so wide a tile more would not fit into registers
-    _product_parts[grid](parts, square_parts, a, b, *sizes, LEFT=left, RIGHT=right, STEP=step)
-    out.add_(parts.sum(dim=0))
-    if squares is not None:
-        squares.add_(square_parts.sum(dim=0, dtype=torch.float64))
+    _product_parts[grid](products, squares, a, b, *sizes, LEFT=left, RIGHT=right, STEP=step)
 
 
 def _tile(vectors: int) -> int:
@@ -236,7 +231,7 @@ def _rademacher_parts(parts, values, batch, n, dim, start, size, seed, ROWS: tl.
 
 @triton.jit(do_not_specialize=["n", "m"])
 def _product_parts(
-    parts, squares, a, b, n, m, coordinates, a_stride, b_stride, size, LEFT: tl.constexpr, RIGHT: tl.constexpr, STEP: tl.constexpr
+    products, squares, a, b, n, m, coordinates, a_stride, b_stride, size, LEFT: tl.constexpr, RIGHT: tl.constexpr, STEP: tl.constexpr
 ):
     left = (tl.program_id(1) * LEFT + tl.arange(0, LEFT)).to(tl.int64)[:, None]
     right = (tl.program_id(2) * RIGHT + tl.arange(0, RIGHT)).to(tl.int64)[:, None]
@@ -255,10 +250,12 @@ def _product_parts(
             product = tl.dot(_round_to_tf32(y - high_y), tl.trans(high), product, input_precision="tf32")
         product = tl.dot(high_y, tl.trans(high), product, input_precision="tf32")
         total += product
-    into = parts + (tl.program_id(0) * n + tl.trans(left)) * m + right
-    tl.store(into, total, mask=(tl.trans(left) < n) & (right < m))
-    if tl.program_id(2) == 0:
-        tl.store(squares + tl.program_id(0) * n + left, square, mask=left < n)
+    # Added in memory, which takes no registers; nobody else adds to the same place.
+    into = products + (tl.program_id(0) * n + tl.trans(left)) * m + right
+    tl.atomic_add(into, total, mask=(tl.trans(left) < n) & (right < m), sem="relaxed")
+    if squares is not None:
+        own = (left < n) & (tl.program_id(2) == 0)
+        tl.atomic_add(squares + tl.program_id(0) * n + left, square.to(tl.float64), mask=own, sem="relaxed")
 
 
 @triton.jit

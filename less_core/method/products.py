@@ -19,7 +19,7 @@ def laid_out_rows(rows: int) -> int:
 
 
 def lay_out(rows: Tensor) -> list[Tensor]:
-    """Return rows [m, coordinates] as the blocks of rows that `add_products` reads fastest.
+    """Return rows [m, coordinates] as the blocks of rows that `Products` reads fastest.
 
     Of such a shape a product takes as long as reading the rows, if it reads them once. On a CPU a BLAS copies them into blocks of its own
     first, in every product, which takes twice as long as that; here oneDNN does it once. On a GPU a kernel reads them as they are.
@@ -34,27 +34,54 @@ def lay_out(rows: Tensor) -> list[Tensor]:
     return [torch.ops.mkldnn._reorder_linear_weight(b, SOME) if _fills(len(b)) else b if len(blocks) == 1 else b.clone() for b in blocks]
 
 
-def add_products(out: Tensor, a: Tensor, rows: Sequence[Tensor], squares: Tensor | None = None) -> None:
-    """Add ``a @ rows.T`` to `out`, with float32 sums, and the squared lengths of `a` to `squares`.
+class Products:
+    """Inner products of updates with rows, and the updates' lengths, summed over one part of their coordinates after the other.
 
     Args:
-        out: float32 [n, m].
-        a: float32 [n, coordinates].
-        rows: [m, coordinates] as `lay_out` returns them.
-        squares: float64 [n]; None where lengths are not wanted.
+        updates: n.
+        rows: m.
+        device: Of both.
+        lengths: Whether they are wanted.
     """
-    if has_kernels(out.device):
-        from less_core.method.kernels import products_add
 
-        (b,) = rows
-        return products_add(out, a, b, squares)
-    if squares is not None:
-        squares.add_(torch.linalg.vecdot(a, a))
-    for part, b in zip(out.split([block.shape[0] for block in rows], dim=1), rows, strict=True):
-        if b.is_mkldnn:
-            part.add_(torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], ""))
-        else:
-            part.addmm_(a, b.to(a.dtype).T)
+    def __init__(self, updates: int, rows: int, device: torch.device, *, lengths: bool) -> None:
+        self._by_kernel = has_kernels(device)
+        parts = 1
+        if self._by_kernel:
+            from less_core.method.kernels import PRODUCT_PARTS
+
+            parts = PRODUCT_PARTS  # a program adds to its own
+        self._products = torch.zeros(parts, updates, rows, device=device)
+        self._squares = torch.zeros(parts, updates, dtype=torch.float64, device=device) if lengths else None
+
+    def add(self, a: Tensor, rows: Sequence[Tensor]) -> None:
+        """Add a part, with float32 sums.
+
+        Args:
+            a: float32 [n, coordinates].
+            rows: [m, coordinates] as `lay_out` returns them.
+        """
+        if self._by_kernel:
+            from less_core.method.kernels import products_add
+
+            (b,) = rows
+            return products_add(self._products, self._squares, a, b)
+        if self._squares is not None:
+            self._squares[0] += torch.linalg.vecdot(a, a)
+        for into, b in zip(self._products[0].split([block.shape[0] for block in rows], dim=1), rows, strict=True):
+            if b.is_mkldnn:
+                into += torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+            else:
+                into.addmm_(a, b.to(a.dtype).T)
+
+    def products(self) -> Tensor:
+        """Return float32 [n, m]."""
+        return self._products.sum(dim=0)
+
+    def lengths(self) -> Tensor:
+        """Return float32 [n]."""
+        assert self._squares is not None
+        return self._squares.sum(dim=0).sqrt().float()
 
 
 def _fills(rows: int) -> bool:

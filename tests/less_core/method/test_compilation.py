@@ -74,11 +74,11 @@ def calls() -> Iterator:
         rows = torch.zeros(batch, n)
         yield lambda rows=rows: kernels.rademacher_add(torch.zeros(len(rows), dim), rows, start=n, seed=1)
         for dtype in (torch.float32, torch.bfloat16):
-            squares = torch.zeros(batch, dtype=torch.float64)
             targets = torch.zeros(57, n, dtype=dtype)
-            yield lambda rows=rows, targets=targets, squares=squares: kernels.products_add(
-                torch.zeros(len(rows), 57), rows, targets, squares
-            )
+            for squares in (torch.zeros(kernels.PRODUCT_PARTS, batch, dtype=torch.float64), None):
+                yield lambda rows=rows, targets=targets, squares=squares: kernels.products_add(
+                    torch.zeros(kernels.PRODUCT_PARTS, len(rows), 57), squares, rows, targets
+                )
 
 
 def stack_of(cubin: bytes) -> int:

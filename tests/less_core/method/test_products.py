@@ -3,40 +3,45 @@
 import pytest
 import torch
 
-from less_core.method.products import BLOCK, add_products, laid_out_rows, lay_out
+from less_core.method import products
+from less_core.method.products import BLOCK, Products, laid_out_rows, lay_out
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("coordinates", [1, 2047, 6151])
+@pytest.mark.parametrize("coordinates", [(1,), (2047, 6151)])
 @pytest.mark.parametrize(("updates", "rows"), [(1, 57), (5, 70), (3, 121), pytest.param(40, 57, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("by_kernel", [False, True])
-def test_products_are_those_of_the_whole_vectors_and_are_added(
-    coordinates: int, updates: int, rows: int, dtype: torch.dtype, by_kernel: bool
+def test_products_and_lengths_are_those_of_the_whole_vectors(
+    monkeypatch: pytest.MonkeyPatch, coordinates: tuple[int, ...], updates: int, rows: int, dtype: torch.dtype, by_kernel: bool
 ) -> None:
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(updates, coordinates, generator=generator).to(DEVICE), torch.randn(rows, coordinates, generator=generator)
-    b = b.to(DEVICE, dtype)
-    out, squares = torch.ones(updates, rows, device=DEVICE), torch.ones(updates, dtype=torch.float64, device=DEVICE)
     if by_kernel:
-        pytest.importorskip("less_core.method.kernels", reason="needs triton").products_add(out, a, b, squares)
-    else:
-        add_products(out, a, lay_out(b), squares)
-    expected = 1 + a.double() @ b.double().T
+        pytest.importorskip("less_core.method.kernels", reason="needs triton")
+    monkeypatch.setattr(products, "has_kernels", lambda device: by_kernel)
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(updates, sum(coordinates), generator=generator).to(DEVICE)
+    b = torch.randn(rows, sum(coordinates), generator=generator).to(DEVICE, dtype)
+    sums = Products(updates, rows, DEVICE, lengths=True)
+    for update, row in zip(a.split(coordinates, dim=1), b.split(coordinates, dim=1), strict=True):
+        sums.add(update.contiguous(), [row.contiguous()] if by_kernel else lay_out(row.contiguous()))
     # float32 sums of as many terms of size 1: their error grows with the root of their number
-    torch.testing.assert_close(out.double(), expected, rtol=0, atol=1e-5 * coordinates**0.5)
-    torch.testing.assert_close(squares, 1 + a.double().square().sum(dim=1), rtol=1e-6, atol=1e-6)
-    assert out.dtype == torch.float32
+    torch.testing.assert_close(sums.products().double(), a.double() @ b.double().T, rtol=0, atol=1e-5 * sum(coordinates) ** 0.5)
+    torch.testing.assert_close(sums.lengths().double(), a.double().norm(dim=1), rtol=1e-6, atol=0)
+    assert sums.products().dtype == torch.float32
 
 
-def test_an_update_that_is_not_a_number_leaves_the_products_of_the_others() -> None:
+@pytest.mark.parametrize("by_kernel", [False, True])
+def test_an_update_that_is_not_a_number_leaves_the_products_of_the_others(monkeypatch: pytest.MonkeyPatch, by_kernel: bool) -> None:
+    if by_kernel:
+        pytest.importorskip("less_core.method.kernels", reason="needs triton")
+    monkeypatch.setattr(products, "has_kernels", lambda device: by_kernel)
     a, b = torch.ones(3, 500, device=DEVICE), torch.ones(60, 500, device=DEVICE)
     a[1, 7] = torch.nan
-    out = torch.zeros(3, 60, device=DEVICE)
-    add_products(out, a, lay_out(b))
-    assert out.isnan().all(dim=1).tolist() == [False, True, False]
-    assert (out[::2] == 500).all()
+    sums = Products(3, 60, DEVICE, lengths=False)
+    sums.add(a, [b] if by_kernel else lay_out(b))
+    assert sums.products().isnan().all(dim=1).tolist() == [False, True, False]
+    assert (sums.products()[::2] == 500).all()
 
 
 @pytest.mark.parametrize("rows", [1, 9, 55, 56, 57, 64, 65, 121, 128])
@@ -63,8 +68,8 @@ def test_compiled_products_at_full_size_equal_float64(rows: int, dtype: torch.dt
     generator = torch.Generator(DEVICE).manual_seed(0)
     a = torch.randn(rows, 4096 * 128, device=DEVICE, generator=generator)
     b = torch.randn(57, 4096 * 128, device=DEVICE, generator=generator).to(dtype)
-    out, squares = torch.zeros(rows, 57, device=DEVICE), torch.zeros(rows, dtype=torch.float64, device=DEVICE)
-    add_products(out, a, lay_out(b), squares)
+    sums = Products(rows, 57, DEVICE, lengths=True)
+    sums.add(a, lay_out(b))
     expected = a.double() @ b.double().T
-    assert float((out - expected).norm() / expected.norm()) < 1e-6  # values rounded to tf32 would make it 2e-4
-    torch.testing.assert_close(squares, a.double().square().sum(dim=1), rtol=1e-6, atol=0)
+    assert float((sums.products() - expected).norm() / expected.norm()) < 1e-6  # values rounded to tf32 would make it 2e-4
+    torch.testing.assert_close(sums.lengths().double(), a.double().norm(dim=1), rtol=1e-6, atol=0)

@@ -14,7 +14,7 @@ from less_core.storage.layout import store_of
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(50 if FULL else 2)
+SEEDS = range(50 if FULL else 1)
 WRITES = [(number, after) for number in range(1, 70, 8) for after in (False, True)] if FULL else [(50, True)]
 MONTH = 30 * 86400.0
 

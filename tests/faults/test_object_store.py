@@ -106,7 +106,7 @@ def test_run_on_an_object_store_that_fails_often_in_one_way_ends_the_same(
     assert_as_on_disk(on_objects, objects, run_stages(on_disk))
 
 
-@pytest.mark.parametrize("after", [0, 40, 120, 200] if FULL else [0, 120])
+@pytest.mark.parametrize("after", [0, 40, 120, 200] if FULL else [120])
 def test_right_that_is_taken_away_is_one_clear_error_at_once_and_given_back_the_run_goes_on(
     on_disk: SelectSettings,
     on_objects: SelectSettings,

@@ -73,6 +73,7 @@ def test_runner_whose_extra_is_missing_is_an_error_that_names_it(make_settings, 
         check_settings(make_settings(execution={"runner": runner}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("form", ["{}", "tcp://{}", "nonsense"])
 def test_cluster_that_does_not_answer_is_an_error_that_names_it(prefect_server, runner: str, form: str) -> None:

@@ -60,6 +60,7 @@ def test_name_in_settings_that_is_no_plain_name_is_refused(make_settings: Callab
         make_settings(**sections[where])
 
 
+@pytest.mark.slow
 def test_selection_named_like_a_path_is_refused_by_every_command_that_reads_one(tmp_path: Path) -> None:
     from flows.cli import main
 

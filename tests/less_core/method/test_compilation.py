@@ -75,7 +75,8 @@ def calls() -> Iterator:
         yield lambda rows=rows: kernels.rademacher_add(torch.zeros(len(rows), dim), rows, start=n, seed=1)
         for dtype in (torch.float32, torch.bfloat16):
             targets = torch.zeros(57, n, dtype=dtype)
-            for squares in (torch.zeros(kernels.PRODUCT_PARTS, batch, dtype=torch.float64), None):
+            for lengths in (True, False) if batch == 1 else (True,):
+                squares = torch.zeros(kernels.PRODUCT_PARTS, batch, dtype=torch.float64) if lengths else None
                 yield lambda rows=rows, targets=targets, squares=squares: kernels.products_add(
                     torch.zeros(kernels.PRODUCT_PARTS, len(rows), 57), squares, rows, targets
                 )

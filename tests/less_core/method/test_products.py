@@ -9,7 +9,7 @@ from less_core.method.products import BLOCK, Products, laid_out_rows, lay_out
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("coordinates", [(1,), (2047, 6151)])
+@pytest.mark.parametrize("coordinates", [(1,), (259, 1031)])
 @pytest.mark.parametrize(("updates", "rows"), [(1, 57), (5, 70), (3, 121), pytest.param(40, 57, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("by_kernel", [False, True])

@@ -14,7 +14,7 @@ serve: setup ## Prefect server, UI, deployments and worker on http://127.0.0.1:4
 
 # What shares a server or a service stays together and comes first (tests/conftest.py).
 test: setup ## all tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"

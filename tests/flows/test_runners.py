@@ -38,7 +38,7 @@ def model(settings: SelectSettings, path: str) -> ModelSettings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runner", [pytest.param("ray", marks=pytest.mark.ray), pytest.param("dask", marks=IN_FULL)])
+@pytest.mark.parametrize("runner", [pytest.param("ray", marks=[pytest.mark.ray, IN_FULL]), "dask"])
 def test_run_alone_starts_workers_that_know_its_folders_and_its_server(
     make_settings, run_stages, tiny_model, tmp_path, runner: str
 ) -> None:

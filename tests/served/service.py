@@ -47,9 +47,13 @@ class Service:
     known: set[int] = field(default_factory=set)
 
     def post(self, path: str, body: Any = None) -> Any:
-        answer = httpx.post(f"{self.base}/api/{path}", json=body if body is not None else {}, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        """Ask the server; again where it answers 503, as SQLite lets one writer in at a time."""
+        for _ in range(PATIENCE):
+            answer = httpx.post(f"{self.base}/api/{path}", json=body if body is not None else {}, timeout=30)
+            if answer.status_code != 503:
+                break
+            time.sleep(1)
+        return answer.raise_for_status().json()
 
     def change(self, path: str, body: dict[str, Any]) -> None:
         """Change something on the server; asked again where it answers 503, as SQLite lets one writer in at a time."""
@@ -61,7 +65,7 @@ class Service:
 
     def start(self, deployment: str, parameters: dict[str, Any] | None = None) -> str:
         """Start a run of a deployment; return its id."""
-        # Asked again where it answers 503 or too late, as SQLite lets one writer in at a time; the key makes that one run all the same.
+        # Asked again where it answers too late; the key makes that one run all the same.
         body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
         return str(wait_for(lambda: self.post(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", body)["id"]))
 

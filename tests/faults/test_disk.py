@@ -53,7 +53,8 @@ def test_writer_that_is_refused_ends_the_run_with_a_clear_error(
     assert leftovers(settings) == []
 
 
-@pytest.mark.parametrize("number", [5, 25, 45] if FULL else [25])
+@pytest.mark.skipif(not FULL, reason="`make test` has a fault in a flow that is tried again; `make test-faults` has these")
+@pytest.mark.parametrize("number", [5, 25, 45])
 def test_disk_that_fails_once_is_tried_again_and_the_run_does_not_notice(
     make_case: Callable[..., SelectSettings], undisturbed: Outcome, count: Count, number: int
 ) -> None:

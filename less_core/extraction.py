@@ -225,7 +225,9 @@ class GradientExtractor(Extractor):
 
         losses = self._gradients.run(input_ids, labels, consume)
         kinds = [Rows(sketch, sketch.norm(dim=1)) for sketch in sketches]
-        kinds += [Rows(sums.products(), products[0].lengths()) for sums in products]
+        if products:
+            exact = products[0].lengths()
+            kinds += [Rows(sums.products(), exact) for sums in products]
         return kinds, losses
 
     def _update_and_sketch(self, slot: Slot, gradient: Tensor, out: Tensor) -> None:

@@ -13,6 +13,11 @@ COUNTED = "counted"
 Count = Callable[..., None]  # count(kills=1, kept=12): adds to what the test's file has counted under these names
 
 
+def in_full(instead: str) -> pytest.MarkDecorator:
+    """Leave a test to `make test-faults`, as `make test` has something like it."""
+    return pytest.mark.skipif(not FULL, reason=f"`make test` has {instead}; `make test-faults` has all")
+
+
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Count:
     """Count what is tried; sums over all tests of a file are printed at the end."""

@@ -9,7 +9,7 @@ from less_core.method.projection import has_kernels
 
 BLOCK = 64  # rows that oneDNN lays out together; it pads fewer with zeros
 WASTE = 8  # a block that would be padded by more than one in so many stays as it is
-SOME = 8  # updates that products are prepared for; as many or as few as a batch has are multiplied as fast
+UPDATES = 8  # that rows are laid out for; fewer and more are multiplied as fast (docs/LOG.md)
 
 
 def laid_out_rows(rows: int) -> int:
@@ -31,7 +31,7 @@ def lay_out(rows: Tensor) -> list[Tensor]:
         return [rows]
     blocks = rows.split(BLOCK)
     # A copy of what stays as it is, so that nothing keeps the memory of the rest.
-    return [torch.ops.mkldnn._reorder_linear_weight(b, SOME) if _fills(len(b)) else b if len(blocks) == 1 else b.clone() for b in blocks]
+    return [torch.ops.mkldnn._reorder_linear_weight(b, UPDATES) if _fills(len(b)) else b if len(blocks) == 1 else b.clone() for b in blocks]
 
 
 class Products:

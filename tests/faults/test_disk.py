@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from breaking import DONE, WRONG_INPUT, Outcome, WritesFail, assert_goes_on, leftovers, small_disk, start
-from counts import FULL, Count
+from counts import FULL, Count, in_full
 
 from less_core.config import SelectSettings
 
@@ -53,7 +53,7 @@ def test_writer_that_is_refused_ends_the_run_with_a_clear_error(
     assert leftovers(settings) == []
 
 
-@pytest.mark.skipif(not FULL, reason="`make test` has a fault in a flow that is tried again; `make test-faults` has these")
+@in_full("a fault in a flow that is tried again")
 @pytest.mark.parametrize("number", [5, 25, 45])
 def test_disk_that_fails_once_is_tried_again_and_the_run_does_not_notice(
     make_case: Callable[..., SelectSettings], undisturbed: Outcome, count: Count, number: int

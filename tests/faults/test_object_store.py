@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from breaking import WRONG_INPUT
-from counts import FULL, Count
+from counts import FULL, Count, in_full
 from object_store import FAULTS, ObjectStore, serving_objects
 from samples import assert_same_files, write_jsonl
 
@@ -95,7 +95,7 @@ def test_run_on_an_object_store_that_fails_one_request_in_twenty_ends_like_one_o
     assert_same_files(first, second)
 
 
-@pytest.mark.skipif(not FULL, reason="`make test` has all of these faults at once; `make test-faults` has each")
+@in_full("all of these faults at once")
 @pytest.mark.parametrize("kind", FAULTS)
 def test_run_on_an_object_store_that_fails_often_in_one_way_ends_the_same(
     on_disk: SelectSettings, on_objects: SelectSettings, objects: ObjectStore, run_stages: Callable[..., Any], count: Count, kind: str

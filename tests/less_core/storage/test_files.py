@@ -7,7 +7,7 @@ import fsspec
 import pytest
 
 from less_core.errors import CorruptArtifactError, MissingArtifactError, StorageError
-from less_core.storage.files import exists, list_files, read_bytes, read_json, set_aside, size_of, write_json, write_whole
+from less_core.storage.files import exists, list_files, read_bytes, read_in_pieces, read_json, set_aside, size_of, write_json, write_whole
 
 
 def write(path: str, content: bytes) -> None:
@@ -34,6 +34,16 @@ def test_write_whole_round_trips_and_makes_folders(folder: str) -> None:
     assert exists(f"{folder}/deep")
     assert read_bytes(path, made_by="a test") == b"abc"
     assert size_of(path) == 3
+
+
+def test_file_is_read_in_pieces(folder: str) -> None:
+    content = bytes(range(256)) * 5000
+    write(f"{folder}/a.bin", content)
+    pieces = list(read_in_pieces(f"{folder}/a.bin", made_by="a test"))
+    assert len(pieces) > 1
+    assert b"".join(pieces) == content
+    with pytest.raises(MissingArtifactError, match="a test"):
+        list(read_in_pieces(f"{folder}/missing.bin", made_by="a test"))
 
 
 def test_write_whole_replaces_what_is_there(folder: str) -> None:

@@ -5,13 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from less_core.addresses import FEATURES_VERSION, INFLUENCE_VERSION, REPRESENTATION_VERSION, WARMUP_VERSION
 from less_core.config import RewarmSettings, SelectSettings
-from less_core.data.pools import open_pool
-from less_core.data.targets import open_target
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.fingerprint import fingerprint
-from less_core.method.projection import VERSION as PROJECTION_VERSION
 from less_core.refs import InputsRef, ModelRef, Ref, SelectionRef, WarmupRef
 from less_core.report.summary import StageCost
 from less_core.storage.files import read_json, write_json
@@ -33,16 +29,6 @@ class Basis(Ref):
     selections: list[SelectionRef]
     measured: dict[str, StageCost]  # by stage: the run, of this version or one before, in which it computed the most
     artifact: str = ""  # URL of its report in the Prefect UI
-
-
-def take_inputs(settings: SelectSettings, model: ModelRef) -> InputsRef:
-    """Look at all inputs; files are read but not parsed."""
-    return InputsRef(
-        method=[WARMUP_VERSION, FEATURES_VERSION, PROJECTION_VERSION, REPRESENTATION_VERSION, INFLUENCE_VERSION],
-        model=model,
-        pools={pool.name: open_pool(settings, pool.name).digest() for pool in settings.pools},
-        targets={target.name: open_target(settings, target).digest() for target in settings.targets},
-    )
 
 
 def influential(settings: SelectSettings) -> dict[str, Any]:
@@ -70,7 +56,13 @@ def warmup_needs(settings: SelectSettings, model: ModelRef) -> str:
 def best_measured(stages: list[StageCost], last: Basis | None) -> dict[str, StageCost]:
     """Return for each stage the run, this one or one before, in which it computed the most: the best measure of its speed."""
     before = last.measured if last else {}
-    return {stage.name: max(stage, before.get(stage.name, stage), key=lambda measured: measured.computed) for stage in stages}
+    return {stage.name: max(stage, _like(stage, before), key=lambda measured: measured.computed) for stage in stages}
+
+
+def _like(stage: StageCost, before: dict[str, StageCost]) -> StageCost:
+    """Return what the stage was measured at before, if it counted the same; itself where it was not."""
+    found = before.get(stage.name, stage)
+    return found if found.unit == stage.unit else stage
 
 
 def seconds_from_nothing(stages: list[StageCost], last: Basis | None) -> float:

@@ -1,4 +1,4 @@
-"""What each method of selection needs: a warmup, features of which sides and of which kind."""
+"""What each method of selection needs: stages, a warmup, features of which sides and of which kind."""
 
 from less_core.config import SelectSettings
 from less_core.errors import ConfigError
@@ -6,12 +6,22 @@ from less_core.refs import FeatureKind
 from less_core.storage.layout import Side
 
 BOTH: tuple[Side, ...] = ("target", "pool")
+RERANK = "exact influence"  # the stage that comes after a shortlist
+REPORT = "selection and report"
 SIDES: dict[str, tuple[Side, ...]] = {"less": BOTH, "rds": BOTH, "rds+": BOTH, "perplexity": ("pool",)}
 
 
 def needs_warmup(settings: SelectSettings) -> bool:
     """Tell whether a method takes gradients, at checkpoints."""
     return settings.method == "less"
+
+
+def stage_names(settings: SelectSettings) -> tuple[str, ...]:
+    """Return the names of a run's stages, in order: methods that go by words compute no features."""
+    warmup = ["warmup"] if needs_warmup(settings) else []
+    features = [f"{side} features" for side in sides_of(settings)]
+    rerank = ["shortlist", RERANK] if settings.scoring == "rerank" else []
+    return ("check", "prepare", *warmup, *features, *rerank, "influence", REPORT)
 
 
 def count_available(settings: SelectSettings) -> int:

@@ -74,9 +74,9 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     parameters = count_parameters(Path(model.folder))
     coordinates = count_lora_parameters(Path(model.folder), model.lora) if needs_warmup(settings) else 0
     exact = settings.scoring != "store"
-    parts = divide_targets(_usable(settings, model, targets), coordinates, settings.influence.target_memory) if exact else []
+    parts = divide_targets(usable_targets(settings, model, targets), coordinates, settings.influence.target_memory) if exact else []
     passes = count_groups(parts)
-    reused = count_reused(settings, model, checkpoints, pool_ids, target_ids, parts)
+    reused = sum(count_reused(settings, model, checkpoints, pool_ids, target_ids, parts).values())
     each = {"pool": passes * len(pool_ids), "target": len(target_ids)}
     features = count * sum(each[side] for side in sides)
     if settings.scoring == "rerank":
@@ -85,12 +85,11 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     warmed_up = not trains or bool(checkpoints) or bool(settings.warmup.checkpoints)
     trained = 0 if warmed_up else settings.warmup.epochs * math.ceil(settings.warmup.fraction * len(pool_ids))
     tokens = 0.0 if settings.imported.pool else mean_tokens * (features - reused + trained)
-    # Forward, and for gradients the backward through frozen weights: two operations a parameter each way, every weight used once a token.
-    operations = (4.0 if needs_warmup(settings) else 2.0) * parameters * tokens
+    operations = operations_a_token(settings, parameters) * tokens
     weights = parameters * getattr(torch, model.dtype).itemsize + 3 * 4 * coordinates  # LoRA weights and Adam's two moments are float32
     held = weights + _besides_weights(settings, coordinates, parts)
     device = torch.device(model.device)
-    here = device.type == "cpu" or torch.cuda.is_available()
+    here = is_here(device)
     if calibrate and operations:
         if not here:
             raise ConfigError(
@@ -100,7 +99,7 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
         seconds = tokens / measured.tokens_a_second
         held += measured.memory - weights
     else:
-        seconds = operations / (EFFICIENCY * matmul_rate(device, getattr(torch, model.dtype))) if here else math.nan
+        seconds = tokens * guess_seconds_a_token(settings, model) if here else math.nan
     return Plan(
         examples=len(pool_ids),
         target_examples=len(target_ids),
@@ -119,6 +118,25 @@ def make_plan(settings: SelectSettings, *, calibrate: bool = False) -> Plan:
     )
 
 
+def operations_a_token(settings: SelectSettings, parameters: int) -> float:
+    """Return the floating-point operations of a token.
+
+    Forward, and for gradients the backward through frozen weights: two operations a parameter each way, every weight used once a token.
+    """
+    return (4.0 if needs_warmup(settings) else 2.0) * parameters
+
+
+def is_here(device: torch.device) -> bool:
+    """Tell whether this machine has a device."""
+    return device.type == "cpu" or torch.cuda.is_available()
+
+
+def guess_seconds_a_token(settings: SelectSettings, model: ModelRef) -> float:
+    """Return the seconds of a token of the pool's features by a rule of thumb: a matrix product measured now, at `EFFICIENCY`."""
+    operations = operations_a_token(settings, count_parameters(Path(model.folder)))
+    return operations / (EFFICIENCY * matmul_rate(torch.device(model.device), getattr(torch, model.dtype)))
+
+
 def _besides_weights(settings: SelectSettings, coordinates: int, parts: list[TargetPart]) -> int:
     """Return the bytes of target gradients and of two shards of features, where gradients are taken."""
     if not needs_warmup(settings):
@@ -130,7 +148,7 @@ def _besides_weights(settings: SelectSettings, coordinates: int, parts: list[Tar
     return max(by_group.values(), default=0) + rows
 
 
-def _usable(settings: SelectSettings, model: ModelRef, targets: list[tuple[str, Target]]) -> list[UsableTarget]:
+def usable_targets(settings: SelectSettings, model: ModelRef, targets: list[tuple[str, Target]]) -> list[UsableTarget]:
     """Return the targets as far as tokens tell: an example without a label is not usable."""
     encoder = Encoder(load_tokenizer(Path(model.folder)), settings.model.template, model.max_length)
     found = []

@@ -32,7 +32,7 @@ def subtask_gradients(
     similarity: Similarity,
     dtype: torch.dtype,
     batch_tokens: int,
-    go_on: Callable[[], None] = lambda: None,
+    on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> TargetGradients:
     """Return the subtasks' gradients in `dtype`, what `subtask_vectors` makes of features, here of whole gradients.
 
@@ -45,18 +45,18 @@ def subtask_gradients(
         similarity: cosine, or the dot product.
         dtype: The mean is taken in float32, and then kept in this.
         batch_tokens: Padded tokens a batch.
-        go_on: Called before every batch; what it raises ends the work.
+        on_batch: Called after every batch with the number of its tokens; what it raises ends the work.
     """
     device = gradients.model.device
     by_matrix = {slot.name: torch.empty(len(subtasks), slot.size, dtype=dtype, device=device) for slot in gradients.slots}
     for row, examples in enumerate(subtasks):
         mean = torch.zeros(gradients.size, device=device)
         for batch in _few(fill_batches([len(e.input_ids) for e in examples], batch_tokens)):
-            go_on()
             whole = _whole_gradients(gradients, [examples[place] for place in batch])
             if fidelity == "less-code" and similarity == "cosine":
                 whole.div_(_norms(whole)[:, None])
             mean += whole.sum(dim=0)
+            on_batch(sum(len(examples[place].input_ids) for place in batch))
         mean /= len(examples)
         if fidelity == "paper" and similarity == "cosine":
             mean.div_(_norms(mean[None]))

@@ -21,9 +21,9 @@ from less_core.storage.layout import Version, store_of
 from less_core.storage.manifest import read_manifest
 from less_core.text_scoring import TargetTexts, TextMethod, score_texts, whole_target
 from tasks.rows import Rows
-from tasks.runtime import RUNTIME
 from tasks.scores import target_rows, write_scores
 from tasks.stage_task import stage_task
+from tasks.work import WORK
 
 Scores = NDArray[np.float32]
 
@@ -86,7 +86,7 @@ def _target_texts(settings: SelectSettings, targets: ExamplesRef) -> list[Target
 def _pool_texts(settings: SelectSettings, examples: ExamplesRef) -> Iterator[str]:
     rows = Rows(settings, "pool")
     for index in iterate_run_index(examples.path):
-        RUNTIME.advance(index.num_rows, 0)
+        WORK.advance(index.num_rows)
         for row in index.select(["pool", "file", "offset"]).to_pylist():
             yield plain_text(rows.example(row["pool"], row["file"], row["offset"]))
 

@@ -1,7 +1,7 @@
 """Looking at the settings and at what they name before anything is computed: what cannot work is said in the first seconds."""
 
-from less_core.basis import take_inputs
 from less_core.config import SelectSettings
+from less_core.inputs import take_inputs
 from less_core.inspection import inspect_model
 from less_core.preflight import check_settings, check_space
 from less_core.refs import InputsRef, ModelRef, PreparedRef, WarmupRef

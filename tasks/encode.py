@@ -11,7 +11,7 @@ from less_core.data.example import Example
 from less_core.errors import CorruptArtifactError, DataError
 from less_core.model.loading import load_tokenizer
 from less_core.refs import EncodedRef, ExamplesRef, ModelRef
-from less_core.storage.examples import read_run_index, verify_example_shard, write_example_shard
+from less_core.storage.examples import count_tokens, read_run_index, verify_example_shard, write_example_shard
 from less_core.storage.files import exists, set_aside, size_of
 from less_core.storage.layout import store_of
 from tasks.rows import Rows
@@ -23,17 +23,20 @@ def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRe
     """Encode the examples of shard `number`, counted from 1, unless the store has it whole."""
     index = read_run_index(examples.path, number - 1)
     path = store_of(settings).example_shard(model.encoding, index["shard"][0].as_py())
-    ref = EncodedRef(number=number, examples=len(index["example_id"].unique()), computed=False, bytes_written=0)
+    ids = index["example_id"].unique()
+    ref = EncodedRef(number=number, examples=len(ids), tokens=0, computed=False, bytes_written=0)
     if exists(path):
         try:
-            verify_example_shard(path)
-            return done_as("Cached", ref, "the store has it")
+            tokens = count_tokens(verify_example_shard(path), ids)
+            return done_as("Cached", ref.model_copy(update={"tokens": tokens}), "the store has it")
         except CorruptArtifactError:
             set_aside(path)
     chosen = _read_examples(Rows(settings, examples.side), index)
     encoder = _encoder(model.folder, model.template, model.max_length, model.encoding)
-    write_example_shard(path, encoder.encode(chosen))
-    return ref.model_copy(update={"computed": True, "bytes_written": size_of(path)})
+    encoded = encoder.encode(chosen)
+    write_example_shard(path, encoded)
+    tokens = sum(len(e.input_ids) for e in encoded if e.num_label_tokens)
+    return ref.model_copy(update={"tokens": tokens, "computed": True, "bytes_written": size_of(path)})
 
 
 def _read_examples(rows: Rows, index: pa.Table) -> list[Example]:

@@ -18,11 +18,11 @@ from less_core.fingerprint import fingerprint
 from less_core.inspection import open_encoder
 from less_core.model.loading import load_base_model, load_tokenizer, load_trained
 from less_core.refs import ModelRef, OutcomeRef, TrainingRef
-from less_core.storage.files import exists, read_json, write_json
+from less_core.storage.files import exists, read_json, size_of, write_json
 from less_core.storage.layout import store_of
 from less_core.storage.trainings import local_folder
-from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
+from tasks.work import WORK
 
 LM_EVAL_ROWS = 8  # a forward pass
 
@@ -50,6 +50,7 @@ def judge(config: CompareSettings, model: ModelRef, training: TrainingRef) -> li
             target=name,
             examples=training.examples,
             computed=name in missing,
+            bytes_written=size_of(path) if name in missing else 0,
             **read_json(path, made_by="the evaluation"),
         )
         for name, path in paths.items()
@@ -69,7 +70,7 @@ def _judge(config: CompareSettings, model: ModelRef, trained: Any, target: Targe
     found = load_target(config.select, target)
     encoded = encoder.encode(found.examples)
     batch_tokens = config.select.execution.tokens_a_batch(model.device)
-    losses = held_out_losses(trained, encoded, batch_tokens, lambda count: RUNTIME.advance(count, 0))
+    losses = held_out_losses(trained, encoded, batch_tokens, lambda count: WORK.advance(count, 0))
     if not losses:
         got = f"{len(encoded)} without one within {model.max_length} tokens"
         raise DataError(f"held-out examples of {target.name}", "one with a label", got, "Raise training.max_length.")
@@ -82,7 +83,7 @@ def _judge(config: CompareSettings, model: ModelRef, trained: Any, target: Targe
             _values(config, target, found),
             answer_tokens=config.evaluation.answer_tokens,
             batch_tokens=batch_tokens,
-            on_batch=lambda count: RUNTIME.go_on(),
+            on_batch=lambda count: WORK.go_on(),
         )
     return {"held_out": len(losses), "loss": sum(losses) / len(losses), "accuracy": right}
 

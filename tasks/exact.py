@@ -28,9 +28,10 @@ from less_core.storage.selections import read_selected_ids, write_selected_ids
 from less_core.target_gradients import TargetGradients, subtask_gradients
 from less_core.target_parts import TargetPart, count_groups, divide_targets
 from tasks.influence import read_stored, read_vectors, score_of_shards
-from tasks.runtime import RUNTIME, TargetGroup
+from tasks.runtime import TargetGroup
 from tasks.scores import target_rows, write_scores
 from tasks.stage_task import stage_task
+from tasks.work import WORK
 
 logger = logging.getLogger(__name__)
 _PARTS = TypeAdapter(list[TargetPart])
@@ -51,7 +52,7 @@ def plan_targets_exactly(
             groups,
         )
     write_json(version.target_parts, [part.model_dump() for part in parts])
-    return ExactRef(path=version.target_parts, groups=groups, targets=targets.path, shortlist="")
+    return ExactRef(path=version.target_parts, groups=groups, targets=targets.path, tokens=targets.tokens, shortlist="")
 
 
 @stage_task("shortlist of {examples.examples} examples")
@@ -123,7 +124,7 @@ def target_group(settings: SelectSettings, model: ModelRef, exact: ExactRef, gro
                 similarity=settings.influence.similarity,
                 dtype=getattr(torch, part.dtype),
                 batch_tokens=settings.execution.tokens_a_batch(model.device),
-                go_on=RUNTIME.go_on,
+                on_batch=WORK.advance_targets,
             )
             for part in parts
         ]

@@ -36,6 +36,7 @@ from tasks.exact import read_parts, read_shortlist, target_group
 from tasks.imported import imported_features
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
+from tasks.work import WORK
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def extract_features(
         return done_as("Cached", ref, f"the store has all {len(wanted)} examples")
     paths = {kind.part: shard_in(kind.folder, fingerprint_ids(held[kind.part][1].to_pylist())) for kind in todo}
     files = {part: sorted([*files, paths[part]]) if part in paths else files for part, (files, _) in held.items()}
-    with lock(paths[todo[0].part], RUNTIME.go_on if wait else None) as ours:
+    with lock(paths[todo[0].part], WORK.go_on if wait else None) as ours:
         if not ours:
             return done_as("Elsewhere", ref.model_copy(update={"elsewhere": True}), "another run computes it; asked again at the end")
         todo = [kind for kind in todo if not _verified([paths[kind.part]], kind.fingerprint, held[kind.part][1])[0]]
@@ -180,7 +181,7 @@ def _compute(
     def extract() -> list[Features]:
         kind = kind_of(settings, work.side)
         extractor = RUNTIME.extractor(model, work.checkpoint, settings.features, kind, project=project, targets=group)
-        return extractor.extract(encoded, settings.execution.tokens_a_batch(model.device), RUNTIME.advance)
+        return extractor.extract(encoded, settings.execution.tokens_a_batch(model.device), WORK.advance)
 
     rows = RUNTIME.compute(extract)
     parts = [kind.part for kind in work.holdings if kind.part != FEATURES] if multiply else []

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import TypeVar
 
 import torch
@@ -13,7 +12,7 @@ from peft import PeftModel
 
 from less_core.addresses import projection_seed
 from less_core.config import FeatureSettings
-from less_core.extraction import Extractor, GradientExtractor, Progress
+from less_core.extraction import Extractor, GradientExtractor
 from less_core.method.projection import make_projection
 from less_core.model.adapter import set_adapter
 from less_core.model.gradients import PerExampleGradients
@@ -22,12 +21,9 @@ from less_core.refs import CheckpointRef, FeatureKind, ModelRef
 from less_core.representation import RepresentationExtractor
 from less_core.storage.checkpoints import read_checkpoint
 from less_core.target_gradients import TargetGradients
+from tasks.work import WORK
 
 Done = TypeVar("Done")
-
-
-class Stopped(Exception):
-    """The stage ended, by a cancellation, a timeout or a failure elsewhere, while this work was going on."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,6 @@ class Runtime:
         # One thread for all that a model computes, whichever task asks: hooks on a shared model do not mix, and each further thread would
         # keep the memory of a batch and a team of OpenMP threads of its own.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compute")
-        self.progress: Progress | None = None  # told of every batch computed in this process
-        self.stop = Event()  # set when work in other threads is to end at its next batch
         self._model_key = ""
         self._model: PeftModel | None = None
         self._extractor_key: tuple[str, ...] = ()
@@ -57,24 +51,9 @@ class Runtime:
     def __reduce__(self) -> str:
         return "RUNTIME"  # a task that crosses to another process meets the one there
 
-    def advance(self, examples: int, tokens: int) -> None:
-        """Count a batch that is done.
-
-        Raises:
-            Stopped: No more is wanted.
-        """
-        self.go_on()
-        if self.progress:
-            self.progress(examples, tokens)
-
     def compute(self, work: Callable[[], Done]) -> Done:
         """Return what `work` returns, run in the thread of the model, one after the other."""
         return self._thread.submit(copy_context().run, work).result()
-
-    def go_on(self) -> None:
-        """Raise `Stopped` if no more is wanted."""
-        if self.stop.is_set():
-            raise Stopped("the stage was stopped")
 
     def extractor(
         self,
@@ -120,6 +99,7 @@ class Runtime:
     ) -> Extractor:
         lora_model = self._load(model)
         if kind == "rds" or kind == "rds+":
+            WORK.loaded()
             return RepresentationExtractor(lora_model, kind)
         self._extractor = None  # its moments take room
         state = read_checkpoint(checkpoint.folder)
@@ -127,6 +107,7 @@ class Runtime:
         seed = projection_seed(settings, checkpoint.fingerprint)
         device = lora_model.device
         projection = make_projection(settings.projection.kind, settings.projection.dim, seed, device) if project else None
+        WORK.loaded()
         gradients = self._target_gradients(lora_model, f"{self._model_key} {checkpoint.fingerprint}", targets) if targets else ()
         return GradientExtractor(
             lora_model, gradient=kind, fidelity=settings.fidelity, adam=state.adam, projection=projection, targets=gradients

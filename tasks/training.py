@@ -31,6 +31,7 @@ from less_core.storage.trainings import RECORD, keep_training, read_training, ve
 from tasks.rows import Rows
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
+from tasks.work import WORK
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
     folder = store_of(config.select).training(address)
     ref = TrainingRef(trial=trial, fingerprint=address, folder=folder, examples=rows.num_rows, computed=False)
     work = trainer_folder(folder)
-    with lock(str(work), RUNTIME.go_on):
+    with lock(str(work), WORK.go_on):
         if _is_whole(folder):
             shutil.rmtree(work, ignore_errors=True)  # of a run that was killed before it came to this
             return done_as("Cached", ref.model_copy(update={"examples": read_training(folder)["examples"]}), "the store has this training")
@@ -116,7 +117,7 @@ def _train(model: ModelRef, settings: TrainingSettings, seed: int, examples: lis
     base: Any = load_base_model(Path(model.folder), dtype, torch.device(model.device))
     trained = base if full else add_lora(base, model.lora, seed=seed)
     recipe = Recipe(settings.epochs, settings.learning_rate, settings.batch_size, settings.micro_batch_size, seed)
-    train(trained, examples, recipe, work, lambda count: RUNTIME.advance(count, 0))
+    train(trained, examples, recipe, work, lambda count: WORK.advance(count, 0))
     trained.save_pretrained(made)
     if full:
         load_tokenizer(Path(model.folder)).save_pretrained(made)

@@ -29,12 +29,13 @@ from less_core.model.warmup import train_warmup
 from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef, WarmupRef
 from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, is_whole, read_checkpoint, write_checkpoint
 from less_core.storage.examples import iterate_run_index, read_example_shard
-from less_core.storage.files import exists, read_json, write_json
+from less_core.storage.files import exists, read_json, size_of, size_of_folder, write_json
 from less_core.storage.layout import Store, Version, run_of, store_of, trainer_folder
 from less_core.storage.locks import lock
 from less_core.storage.parquet import read_columns
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
+from tasks.work import WORK
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +47,20 @@ def warm_up(settings: SelectSettings, version: Version, model: ModelRef, example
     chosen = _draw(settings, examples)
     address = warmup_address(model, settings.warmup, chosen["example_id"].to_pylist())
     warmup = _warmup(settings, version, model, examples, [])
-    with lock(str(trainer_folder(store.warmup(address))), RUNTIME.go_on):  # of two runs at once one trains, the other waits and finds
-        folders, computed = _train(settings, store, model, chosen, address)
+    with lock(str(trainer_folder(store.warmup(address))), WORK.go_on):  # of two runs at once one trains, the other waits and finds
+        folders, computed, written = _train(settings, store, model, chosen, address)
     how = f"trained on {chosen.num_rows:,} examples of the pool" if computed else "found in the store, trained on the same examples before"
-    ref = _refs(settings, folders, warmup, f"{how}; {why}", computed=computed)
+    ref = _refs(settings, folders, warmup, f"{how}; {why}", computed=computed, written=written)
     return ref if computed else done_as("Cached", ref, "the store has the checkpoints")
 
 
-def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.Table, address: str) -> tuple[list[str], int]:
-    """Return the folders of the checkpoints, and how many of them were made now."""
+def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.Table, address: str) -> tuple[list[str], int, int]:
+    """Return the folders of the checkpoints, how many of them were made now, and the bytes of those."""
     record = store.warmup_record(address)
     if exists(record):
         folders = [store.checkpoint(address, step) for step in read_json(record, made_by="the warmup")["steps"]]
         if all(is_whole(folder) for folder in folders):
-            return folders, 0
+            return folders, 0, 0
         logger.warning("warmup %s has lost a checkpoint; it is trained again", address)
     encoded = _read_encoded(store, model, chosen)
     steps: list[int] = []
@@ -83,7 +84,7 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
     def train() -> int:
         lora_model = _new_model(model, settings.warmup.seed)
         with writing(str(work)):
-            return train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: RUNTIME.advance(examples, 0))
+            return train_warmup(lora_model, encoded, settings.warmup, work, keep, lambda examples: WORK.advance(examples, 0))
 
     total = RUNTIME.compute(train)
     gc.collect()  # a trainer and its model hold each other, and the interpreter looks for such cycles by their number, not by their size
@@ -91,7 +92,8 @@ def _train(settings: SelectSettings, store: Store, model: ModelRef, chosen: pa.T
     folders = [store.checkpoint(address, every * epoch) for epoch in range(1, settings.warmup.epochs + 1)]
     write_json(record, {"steps": [every * epoch for epoch in range(1, settings.warmup.epochs + 1)], "examples": len(encoded)})
     shutil.rmtree(work, ignore_errors=True)
-    return folders, max(1, len(steps))  # all of them may have been made by a run that was stopped before its record
+    written = size_of(record) + sum(size_of_folder(store.checkpoint(address, step)) for step in steps)
+    return folders, max(1, len(steps)), written  # all of them may have been made by a run that was stopped before its record
 
 
 @stage_task("keep the warmup")
@@ -112,7 +114,8 @@ def draw_adapter(settings: SelectSettings, version: Version, model: ModelRef, ex
     folder = store_of(settings).checkpoint(untrained_address(model, settings.warmup), 0)
     write_checkpoint(folder, checkpoint)
     how = "left out: gradients of the base model" if settings.warmup.kind == "base" else "left out: gradients of a random adapter"
-    return _refs(settings, [folder], _warmup(settings, version, model, examples, [folder]), how, computed=1)
+    warmup = _warmup(settings, version, model, examples, [folder])
+    return _refs(settings, [folder], warmup, how, computed=1, written=size_of_folder(folder))
 
 
 @stage_task("choose the warmup")
@@ -149,7 +152,7 @@ def choose_warmup(
 def import_checkpoints(settings: SelectSettings, version: Version, model: ModelRef, examples: ExamplesRef) -> CheckpointsRef:
     """Take checkpoints that were made before, checked against the model; those of other tools are converted into the store."""
     lora_model = _new_model(model, 0)
-    folders, last_step = [], 0
+    folders, last_step, written = [], 0, 0
     for path in settings.warmup.checkpoints:
         if is_checkpoint(path):
             checkpoint, folder = read_checkpoint(path), path
@@ -158,9 +161,11 @@ def import_checkpoints(settings: SelectSettings, version: Version, model: ModelR
             checkpoint = import_checkpoint(Path(path), lora_model, after_step=last_step)
             folder = store_of(settings).checkpoint(imported_address(model, path), checkpoint.step)
             write_checkpoint(folder, checkpoint)
+            written += size_of_folder(folder)
         last_step = checkpoint.step
         folders.append(folder)
-    return _refs(settings, folders, _warmup(settings, version, model, examples, folders), "given by warmup.checkpoints", computed=0)
+    warmup = _warmup(settings, version, model, examples, folders)
+    return _refs(settings, folders, warmup, "given by warmup.checkpoints", computed=0, written=written)
 
 
 def without_warmup(config: SelectSettings, model: ModelRef) -> CheckpointsRef:
@@ -214,7 +219,7 @@ def _new_model(model: ModelRef, seed: int) -> PeftModel:
     return add_lora(base, model.lora, seed=seed)
 
 
-def _refs(settings: SelectSettings, folders: list[str], warmup: WarmupRef, how: str, *, computed: int) -> CheckpointsRef:
+def _refs(settings: SelectSettings, folders: list[str], warmup: WarmupRef, how: str, *, computed: int, written: int = 0) -> CheckpointsRef:
     """Return the checkpoints that features are taken at: those that the settings name, or all; numbers are among all."""
     numbers = checkpoint_numbers(settings, len(folders))
     chosen = [folders[number - 1] for number in numbers]
@@ -237,4 +242,10 @@ def _refs(settings: SelectSettings, folders: list[str], warmup: WarmupRef, how: 
                 epsilon_share=epsilon_share(second, beta2=checkpoint.adam.beta2),
             )
         )
-    return CheckpointsRef(checkpoints=refs, computed=computed, warmup=warmup.model_copy(update={"folders": folders}), how=how)
+    return CheckpointsRef(
+        checkpoints=refs,
+        computed=computed,
+        warmup=warmup.model_copy(update={"folders": folders}),
+        how=how,
+        bytes_written=written,
+    )

@@ -17,6 +17,7 @@ from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.fingerprint import fingerprint, fingerprint_bytes
 from less_core.model.adapter import lora_parameters
+from less_core.model.place import is_model_folder
 
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft asks for it, once in every process
 disable_progress_bar()  # of loading weights: it would break the bars and logs of a run
@@ -38,9 +39,7 @@ def model_folder(path: str, *, weights: bool = True) -> Path:
     """
     folder = Path(path).expanduser()
     needed = [ARCHITECTURE, WEIGHTS]
-    if not folder.is_dir():
-        if path.startswith((".", "/", "~")) or path.count("/") != 1:
-            raise ConfigError("model.path", "a folder with a model, or a hub name owner/model", repr(path), "Check the path.")
+    if not is_model_folder(path):
         needed = needed if weights else [ARCHITECTURE]
         try:
             folder = Path(snapshot_download(path, allow_patterns=[*needed, "*.json", "*.jinja", "*.model", "*.txt"]))

@@ -80,7 +80,7 @@ def train(
         args=arguments,
         train_dataset=list(examples),
         data_collator=collate,
-        callbacks=[*callbacks, _BatchEnd(on_batch, micro)],
+        callbacks=[*callbacks, _BatchEnd(on_batch, micro, len(examples))],
     )
     trainer.remove_callback(PrinterCallback)  # whoever trains is told by callbacks all that is worth a line
     trainer.train(resume_from_checkpoint=_last_whole(work_folder))
@@ -98,14 +98,24 @@ def _last_whole(work_folder: Path) -> str | None:
 
 
 class _BatchEnd(TrainerCallback):
-    """Tells of every micro-batch; the last of an epoch may be smaller than told."""
+    """Tells of every micro-batch how many examples it had; the last of an epoch may be smaller than the others."""
 
-    def __init__(self, on_batch: Callable[[int], None], examples: int) -> None:
+    def __init__(self, on_batch: Callable[[int], None], micro: int, examples: int) -> None:
         self._on_batch = on_batch
+        self._micro = micro
         self._examples = examples
+        self._told = 0  # in this epoch
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._told = 0
 
     def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._on_batch(self._examples)
+        self._tell()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._on_batch(self._examples)
+        self._tell()
+
+    def _tell(self) -> None:
+        count = min(self._micro, self._examples - self._told)
+        self._told += count
+        self._on_batch(count)

@@ -15,7 +15,8 @@ from less_core.report.change_wording import (
     web_address,
 )
 from less_core.report.changes import ChangeSummary, ExampleMove, SelectionChange
-from less_core.report.markdown import MAX_BYTES, cell, fenced, inline, named, table_row
+from less_core.report.inline import cell, fenced, inline, named, table_row
+from less_core.report.markdown import MAX_BYTES
 from less_core.report.wording import MISSING, plural, score, thousands
 
 _ROWS = 20  # of a list or a table

@@ -1,31 +1,18 @@
-"""The report in short, as a Prefect artifact: Markdown for the page of a run, and rows for its table of stages.
-
-Prefect's two interfaces read Markdown differently: one with marked, which also reads the cells of a table artifact and
-shows numeric character references undecoded, the other with remark-gfm; both take raw HTML. Text that is not ours is
-written in forms that neither acts on and both show alike: see `inline` and `fenced`.
-"""
-
-import re
+"""The report in short, as a Prefect artifact: Markdown for the page of a run."""
 
 from less_core.report.drawing import data_uri
 from less_core.report.headline import headline, notices
-from less_core.report.inert import clip, escape, one_line, visible
+from less_core.report.inline import fenced, inline, table_row
 from less_core.report.plots import plot_scores
 from less_core.report.sources import source_rows
 from less_core.report.summary import ExampleView, RunSummary, StageCost, TargetSummary
-from less_core.report.wording import MISSING, duration, percent, plural, rate, ratio, score, size, thousands
+from less_core.report.wording import duration, percent, plural, rate, ratio, score, size, thousands
 
 MAX_BYTES = 300_000  # of UTF-8; a Prefect server keeps every version of an artifact in its database
 _PICTURES_FROM = 200_000  # sections of targets end here, so that pictures have room too
 _SOURCES = 10
 _EXAMPLES = 5
-_EXAMPLE_CHARACTERS = 300
-_LABEL_CHARACTERS = 60
 _HEADLINES = 20
-
-_ACTIVE = re.compile(r"[._-](?![A-Za-z0-9])|[\\`*\[\]<>)#+|~&]")
-_LINK_STARTS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
-_ZERO_WIDTH_SPACE = "\u200b"
 
 
 def render_markdown(summary: RunSummary) -> str:
@@ -54,58 +41,6 @@ def render_markdown(summary: RunSummary) -> str:
         title, _, rest = sections[place].partition("\n\n")
         sections[place] = f"{title}\n\n{picture}\n\n{rest}"
     return "\n\n".join([head, *sections]) + "\n"
-
-
-def stage_row(stage: StageCost) -> dict[str, str | int | float]:
-    """Return a stage as a row of a Prefect table artifact; seconds and bytes are numbers, so that they sort."""
-    return {
-        "stage": cell(stage.name),
-        "total": stage.total,
-        "unit": cell(stage.unit),
-        "reused": stage.reused,
-        "computed": stage.computed,
-        "flagged": stage.flagged,
-        "seconds": round(stage.seconds, 1),
-        "bytes": stage.bytes_written,
-        "rate": cell(rate(stage)),
-    }
-
-
-def inline(text: str, limit: int = _LABEL_CHARACTERS) -> str:
-    """Return text that shows as itself within a line or a table cell: no markup, tag, link or cell border comes of it.
-
-    Punctuation that can mean something gets a backslash (CommonMark 2.4). That does not stop remark-gfm, which looks for bare
-    addresses in the text that is left after parsing: there a zero-width space stands in the way. Dots, dashes and
-    underscores before a letter or digit begin no list and end no emphasis, and stay.
-    """
-    return _ACTIVE.sub(r"\\\g<0>", _unlinked(clip(one_line(text).strip(), limit)))
-
-
-def named(text: str) -> str:
-    """Return a name as Markdown that can be made bold or a link: never without a character to see."""
-    return inline(text) or MISSING
-
-
-def fenced(text: str, limit: int = _EXAMPLE_CHARACTERS) -> str:
-    """Return text as a code block, whose fence is longer than any run of backticks in it."""
-    shown = clip(visible(text), limit)
-    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{shown}\n{fence}"
-
-
-def cell(text: str) -> str:
-    """Return text for a cell of a table artifact, which is Markdown in one interface and plain in the other: active characters as codes."""
-    return _unlinked(one_line(_ACTIVE.sub(lambda match: escape(match.group()), text)))
-
-
-def table_row(cells: list[str]) -> str:
-    """Return a row of a Markdown table, of cells that are Markdown already."""
-    return f"| {' | '.join(cells)} |"
-
-
-def _unlinked(text: str) -> str:
-    return _LINK_STARTS.sub(_ZERO_WIDTH_SPACE, text)
 
 
 def _head(summary: RunSummary) -> list[str]:

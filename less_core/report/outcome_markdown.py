@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from less_core.report.markdown import cell, inline, named, table_row
+from less_core.report.inline import cell, inline, named, table_row
 from less_core.report.outcome_wording import spread, verdict
 from less_core.report.outcomes import ComparisonSummary, MethodRow, method_rows
 from less_core.report.wording import MISSING, duration, percent, plural, thousands

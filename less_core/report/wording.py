@@ -1,5 +1,6 @@
 """How a report writes numbers. A value that is not there (NaN, or a share of nothing) is a dash."""
 
+import datetime
 import math
 
 from less_core.report.summary import StageCost
@@ -84,3 +85,37 @@ def rate(stage: StageCost) -> str:
         return MISSING
     speed = stage.computed / stage.seconds
     return f"{speed:,.0f} {stage.unit}/s" if speed >= 99.5 else f"{speed:#.3g} {stage.unit}/s"
+
+
+def roughly(seconds: float) -> str:
+    """Return an estimated time: ``less than a minute``, ``4 min``, ``2 h 10 min``, ``3 days 4 h``."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        hours, rest = divmod(5 * round(minutes / 5), 60)
+        return f"{hours} h {rest:02d} min" if rest else f"{hours} h"
+    days, hours = divmod(round(minutes / 60), 24)
+    return f"{plural(days, 'day')} {hours} h" if hours else plural(days, "day")
+
+
+def about(seconds: float) -> str:
+    """Return an estimated time in a sentence: ``about 4 min``, ``less than a minute``."""
+    estimated = roughly(seconds)
+    return f"about {estimated}" if estimated[0].isdigit() else estimated
+
+
+def between(low: float, high: float) -> str:
+    """Return a range of estimated times: ``2 to 5 min``, ``40 min to 2 h``."""
+    least, most = roughly(low), roughly(high)
+    both_in_minutes = least[0].isdigit() and max(low, high) < 3570
+    return f"{least.removesuffix(' min') if both_in_minutes else least} to {most}"
+
+
+def ends_at(seconds: float) -> str:
+    """Return when it is so many seconds from now, in this machine's time zone: ``15:42 CET``; another day ``Tue 03:10 CET``."""
+    now = datetime.datetime.now().astimezone()
+    end = now + datetime.timedelta(seconds=seconds)
+    return end.strftime("%H:%M %Z" if end.date() == now.date() else "%a %H:%M %Z")

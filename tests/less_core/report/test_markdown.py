@@ -13,7 +13,8 @@ from markdown_it.token import Token
 
 from less_core.report import markdown
 from less_core.report.inert import one_line, visible
-from less_core.report.markdown import MAX_BYTES, fenced, inline, render_markdown, stage_row
+from less_core.report.inline import fenced, inline, stage_row
+from less_core.report.markdown import MAX_BYTES, render_markdown
 from less_core.report.summary import RunSummary, TargetSummary
 
 PNG = b"\x89PNG\r\n\x1a\n"

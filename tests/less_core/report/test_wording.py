@@ -82,3 +82,29 @@ def test_span_names_last_number_within(low: int, high: int, text: str) -> None:
 
 def test_plural_follows_count() -> None:
     assert [wording.plural(count, "row") for count in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "less than a minute"),
+        (40, "1 min"),
+        (250, "4 min"),
+        (3599, "1 h"),
+        (7900, "2 h 10 min"),
+        (86400, "1 day"),
+        (100 * 3600, "4 days 4 h"),
+    ],
+)
+def test_estimated_time_is_rounded(seconds: float, text: str) -> None:
+    assert wording.roughly(seconds) == text
+
+
+def test_estimated_time_in_a_sentence() -> None:
+    assert (wording.about(10), wording.about(250)) == ("less than a minute", "about 4 min")
+
+
+def test_range_says_its_unit_once_where_both_ends_share_it() -> None:
+    assert wording.between(120, 300) == "2 to 5 min"
+    assert wording.between(2400, 7200) == "40 min to 2 h"
+    assert wording.between(10, 300) == "less than a minute to 5 min"

@@ -1,18 +1,16 @@
-"""What a person does to a run, and what happens to it: cancel, suspend, kill whatever you like; the store goes on."""
+"""What a person does to a run, and what happens to it: cancel, pause, kill whatever you like; the store goes on."""
 
+import logging
 import os
 import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
-import httpx
 import pytest
-import yaml
 from samples import conversation, write_jsonl
-from service import ENDED, Service, wait_for
+from service import Service, wait_for
 
 from less_core.config import SelectSettings
 from less_core.storage.parquet import read_columns
@@ -93,18 +91,47 @@ def test_cancelled_run_ends_within_seconds_leaves_no_process_and_the_next_goes_o
     wait_for(lambda: service.state(run) == "CANCELLED" and not any(process.is_running() for process in processes))
     print(f"cancelled in {time.monotonic() - started:.1f} s; the project promises 10 s")
     assert service.stages(run)["pool features"] == "CANCELLED"
+    assert service.logs(run, logging.ERROR) == []  # what was stopped is no error
     assert not list(Path(settings.store).rglob(".*.tmp"))
     assert_goes_on(service, settings, undisturbed)
 
 
-def test_suspended_run_leaves_its_process_and_goes_on_when_it_is_resumed(service, settings, undisturbed) -> None:
-    run = select_until(service, settings, 12)
-    details = {"pause_reschedule": True, "pause_timeout": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
-    service.post(f"flow_runs/{run}/set_state", {"state": {"type": "PAUSED", "name": "Suspended", "state_details": details}})
-    wait_for(lambda: not service.engines())
-    assert service.state(run) == "PAUSED"
+def pause(service: Service, run: str) -> None:
+    """Pause a run as Prefect's V2 UI does, whose limit of five seconds here would soon fail the run."""
+    details = {"pause_reschedule": True, "pause_timeout": (datetime.now(UTC) + timedelta(seconds=5)).isoformat()}
+    state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
+    service.post(f"flow_runs/{run}/set_state", {"state": state, "force": True})
+
+
+def test_paused_run_leaves_no_process_computes_nothing_and_goes_on_in_one_process(service, settings, undisturbed) -> None:
+    run = select_until(service, settings, 6)
+    processes = service.engines()
+    started = time.monotonic()
+    pause(service, run)
+    wait_for(lambda: not any(process.is_running() for process in processes))
+    print(f"at rest after {time.monotonic() - started:.1f} s; the project promises 10 s")
+    at_rest = set(shards(settings))
+    time.sleep(6)  # longer than the limit that it was paused with
+    assert set(shards(settings)) == at_rest
+    assert service.run(run)["state"]["name"] == "Suspended"
+    assert "Resume goes on from the store" in service.run(run)["state"]["message"]
+    assert "RUNNING" not in service.stages(run).values()
     service.post(f"flow_runs/{run}/resume")
+    wait_for(lambda: service.processes("prefect.engine"))
+    assert len(service.processes("prefect.engine")) == 1
+    wait_for(lambda: service.run(run)["run_count"] == 2)
+    time.sleep(5)  # it has looked for stages that somebody paused; those that rest since the pause are none of them
+    assert not [stage for stage in service.stage_runs(run) if "cannot be paused" in (stage["state"]["message"] or "")]
     assert_goes_on(service, settings, undisturbed, run)
+
+
+def test_pause_of_a_stage_is_refused_and_names_what_to_pause(service, settings) -> None:
+    run = select_until(service, settings, 4)
+    stage = wait_for(lambda: next((s["id"] for s in service.stage_runs(run) if s["state"]["type"] == "RUNNING"), None))
+    pause(service, stage)
+    wait_for(lambda: "Pause the run" in (service.run(stage)["state"]["message"] or "") or service.state(stage) == "COMPLETED")
+    assert service.ended(run) == "COMPLETED"
+    assert "COMPLETED" in set(service.stages(run).values())
 
 
 def test_killed_run_is_shown_as_crashed_and_the_next_goes_on(service, settings, undisturbed) -> None:
@@ -128,45 +155,3 @@ def test_killed_server_is_started_again_and_a_run_goes_on(service, settings, und
     (server,) = service.processes("server start")
     server.kill()
     assert_goes_on(service, settings, undisturbed, run)
-
-
-def test_ticks_of_a_schedule_that_overlap_do_not_run_at_once(service, settings) -> None:
-    """A re-selection that takes longer than its schedule's interval: what comes in the meantime is skipped or waits."""
-    config = Path(settings.runs).parent / "ticking.yaml"
-    config.write_text(yaml.safe_dump(settings.model_dump(mode="json") | {"name": "ticking"}))
-    nightly = service.deployment("reselect-nightly")
-    (schedule,) = nightly["schedules"]
-    assert schedule["schedule"] == {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "day_or": True}
-    assert schedule["parameters"]["rewarm"] == "when_pool_grew_by"
-    # The schedule of prefect.yaml with its own parameters, switched on and made to tick every few seconds.
-    often = {"interval": 6, "anchor_date": datetime.now(UTC).isoformat(), "timezone": "UTC"}
-    parameters = schedule["parameters"] | {"selection": str(config)}
-    ticks = f"deployments/{nightly['id']}/schedules/{schedule['id']}"
-    service.change(ticks, {"active": True, "schedule": often, "parameters": parameters})
-    seen: list[int] = []
-
-    def ran() -> bool:
-        states = [run["state"]["type"] for run in service.runs("reselect-nightly")]
-        seen.append(sum(state in ("RUNNING", "PENDING") for state in states))
-        return states.count("COMPLETED") >= 2 and len(states) > 3
-
-    wait_for(ran)
-    service.change(ticks, {"active": False})
-    # What had come due by then still runs; a service that is stopped in its midst could not say that nothing is left.
-    wait_for(lambda: not [run for run in service.runs("reselect-nightly") if run["state"]["type"] not in ENDED])
-    assert max(seen) == 1
-    finished = [run for run in service.runs("reselect-nightly") if run["state"]["type"] == "COMPLETED"]
-    times = sorted((run["start_time"], run["end_time"]) for run in finished)
-    assert all(end <= start for (_, end), (start, _) in pairwise(times))
-    assert {run["state"]["name"] for run in finished} == {"Completed", "Unchanged"}
-
-
-def test_a_schedule_makes_runs(service: Service) -> None:
-    """Later releases of SQLAlchemy make none, silently; later ones of FastAPI let no server start."""
-    schedule = [{"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}]
-    address = f"{service.base}/api/deployments/{service.deployment('reselect')['id']}/schedules"
-    (made,) = wait_for(lambda: httpx.post(address, json=schedule).raise_for_status().json())  # asked again where SQLite is busy
-    scheduled = wait_for(lambda: [run for run in service.runs("reselect") if run["auto_scheduled"]])
-    assert all(run["state"]["type"] == "SCHEDULED" and "T03:00:00" in run["expected_start_time"] for run in scheduled)
-    assert scheduled[0]["parameters"]["selection"] == "none"
-    wait_for(lambda: httpx.delete(f"{address}/{made['id']}").raise_for_status())

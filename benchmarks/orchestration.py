@@ -40,8 +40,8 @@ from flows.stages import ONE, in_flight, windowed
 from less_core.config import ExecutionSettings, LoraSettings, SelectSettings
 from less_core.refs import FEATURES, CheckpointRef, ExamplesRef, FeatureShardRef, FeatureWork, Holding, ModelRef
 from less_core.settings_file import parse_settings
-from tasks.runtime import RUNTIME
 from tasks.stage_task import stage_task
+from tasks.work import WORK
 
 WARM = 20  # shards of the flow that goes first
 WORKERS = 2  # of a cluster
@@ -147,7 +147,7 @@ def as_flow(
     @flow(name="features", task_runner=runner, persist_result=False)
     def features(config: SelectSettings, model: ModelRef, examples: ExamplesRef) -> list[FeatureShardRef]:
         done: list[FeatureShardRef] = []
-        with Stage("pool features", "features") as stage, asking_for(config.execution, model.device):
+        with Stage("pool features", "examples") as stage, asking_for(config.execution, model.device):
             stage.expect(shards * EXAMPLES)
             for ref in windowed(partial(compute.submit, config, model, examples), work_of(shards), in_flight(config)):
                 if config.execution.remote:
@@ -163,7 +163,7 @@ def as_flow(
 @stage_task("{work.side} features ckpt {work.checkpoint.number}/{work.checkpoint.of} · shard {work.shard}/{work.of}")
 def compute(settings: SelectSettings, model: ModelRef, examples: ExamplesRef, work: FeatureWork) -> FeatureShardRef:
     name = hashlib.sha256(f"{settings.name} {model.folder} {examples.path} {work.shard}".encode()).hexdigest()
-    RUNTIME.advance(work.missing, 0)
+    WORK.advance(work.missing)
     return FeatureShardRef(
         checkpoint=work.checkpoint.fingerprint,
         shard=work.shard,

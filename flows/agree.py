@@ -7,8 +7,12 @@ from prefect import flow
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from pydantic import Field
 
+from flows.outcome import answering
+from flows.run_names import typed_or
 
-@flow(name="agree", flow_run_name="agree", validate_parameters=True, persist_result=False)
+
+@flow(name="agree", flow_run_name=typed_or("agreement of {selections}"), validate_parameters=True, persist_result=False)
+@answering
 def agree(
     selections: Annotated[list[str], Field(min_length=2)],
     runs: Annotated[str, Field(min_length=1)] = "runs",
@@ -19,11 +23,12 @@ def agree(
         selections: Two or more names of selections. A name alone is the newest version; name@version is that one.
         runs: Folder or URL of the results.
     """
-    from flows.progress import artifact_key
+    from flows.artifacts import artifact_key
+    from flows.progress import attempt
     from less_core.report.change_markdown import change_row
     from less_core.report.change_wording import agreement, headline_changes
     from less_core.report.drawing import data_uri
-    from less_core.report.markdown import cell
+    from less_core.report.inline import cell
     from less_core.report.outcome_plots import plot_agreement
     from tasks.agree import agree_pair, agreements
 
@@ -35,8 +40,12 @@ def agree(
             lines.append(f"{one} and {other}, {headline_changes(change)}; {agreement(change)}")
             rows.append({"one": cell(one), "other": cell(other), **change_row(change)})
     key = "-".join(selections)[:80]
-    create_table_artifact(key=artifact_key(key, "agreement"), table=rows, description="How far selections agree")
-    for matrix in agreements(changes):
-        picture = data_uri(plot_agreement(matrix))
-        create_image_artifact(key=artifact_key(key, f"agreement-{matrix.target}"), image_url=picture, description=f"For {matrix.target}")
+
+    def show() -> None:
+        create_table_artifact(key=artifact_key(key, "agreement"), table=rows, description="How far selections agree")
+        for matrix in agreements(changes):
+            picture, of = data_uri(plot_agreement(matrix)), artifact_key(key, f"agreement-{matrix.target}")
+            create_image_artifact(key=of, image_url=picture, description=f"For {matrix.target}")
+
+    attempt("the agreement", show)
     return lines

@@ -7,22 +7,29 @@ Nothing that the store has is computed again: a new method, budget or seed costs
 
 from prefect import flow
 
+from flows.first_look import look_first
+from flows.outcome import answering
+from flows.run_names import typed_or
 from less_core.compare_config import CompareSettings
 from less_core.refs import ComparisonRef
 
 
-@flow(name="compare", flow_run_name="{config.name}", validate_parameters=True, persist_result=False)
+@flow(name="compare", flow_run_name=typed_or("{config.name}"), validate_parameters=True, persist_result=False)
+@answering
 def compare(config: CompareSettings) -> ComparisonRef:
     """Select by several methods, train on each selection, and tell which helps the targets most.
 
     Args:
         config: The selection that the methods share, the methods, budgets and seeds, the training, and the held-out examples.
     """
-    from flows import trials
     from flows.progress import board
-    from flows.select_data import select_data
 
-    with board(config.name, ("check", "train", "evaluate", "compare")):
+    with board(config.name, foreseen=False) as shown:
+        shown.announce(("check", "train", "evaluate", "compare"))
+        look_first(config.select)
+        from flows import trials  # takes long: what is imported here is what computes
+        from flows.select_data import select_data
+
         model, check_cost = trials.look(config)
         runs = {selection.name: select_data(selection) for selection in trials.selections(config)}
         trainings, train_cost = trials.train(config, model, trials.plan(config, runs))

@@ -1,26 +1,50 @@
 """The main job on a real small model and on data made on the spot, with the answer known to everyone but the method."""
 
 import json
+import logging
 from collections import Counter
 from pathlib import Path
 
 from less_core.config import SelectSettings
 from less_core.data.demo import TARGET_SKILL, write_demo_data
-from less_core.model.smollm2 import convert_smollm2
 from less_core.refs import RunRef
 from less_core.settings_file import load_settings
 
 SETTINGS = Path(__file__).with_name("demo.yaml")
 FOLDER = Path("demo")  # where the settings say model and data are
+DATA = ("pool.jsonl", "target.jsonl", "held_out.jsonl")
 PER_SKILL = 32  # examples of each of the eight skills
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_demo() -> SelectSettings:
     """Make the demo's model and data where they are not there yet, and return its settings."""
-    if not (FOLDER / "model" / "config.json").exists():
+    settings = load_settings(SETTINGS)
+    provide_demo(settings)
+    return settings
+
+
+def provide_demo(settings: SelectSettings) -> None:
+    """Make the demo's model and data where a run names them and they are not there yet: the forms in the UI are filled with them.
+
+    Raises:
+        ConfigError: The package that carries the model is not installed.
+    """
+    provide_demo_data(settings)
+    if Path(settings.model.path) == FOLDER / "model" and not (FOLDER / "model" / "config.json").exists():
+        from less_core.model.smollm2 import convert_smollm2
+
+        logger.info("making the demo's model in %s", FOLDER / "model")
         convert_smollm2(FOLDER / "model")
-    write_demo_data(FOLDER / "data", per_skill=PER_SKILL)
-    return load_settings(SETTINGS)
+
+
+def provide_demo_data(settings: SelectSettings) -> None:
+    """Make the demo's data where a run names a file of it that is not there."""
+    paths = [*(pool.path for pool in settings.pools), *(target.path for target in settings.targets)]
+    named = [Path(settings.data_path(path)) for path in paths if path]
+    if any(path.parent == FOLDER / "data" and path.name in DATA and not path.exists() for path in named):
+        write_demo_data(FOLDER / "data", per_skill=PER_SKILL)
 
 
 def demo_verdict(run: RunRef) -> str:

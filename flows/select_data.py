@@ -10,8 +10,11 @@ for torch.
 
 from prefect import flow
 
+from flows.first_look import look_first
+from flows.outcome import answering, completed
+from flows.run_names import typed_or
 from less_core.config import RewarmSettings, SelectSettings
-from less_core.methods import needs_warmup, sides_of
+from less_core.methods import RERANK, needs_warmup, sides_of, stage_names
 from less_core.refs import ExactRef, FeaturesRef, InputsRef, RunRef
 from less_core.report.summary import StageCost
 from less_core.storage.layout import Side, Version
@@ -20,7 +23,8 @@ NEVER_TELL = 1.0  # more than all of a selection cannot be new
 ALWAYS = RewarmSettings(when="always")  # a selection of its own; the store still has the warmup of the same examples
 
 
-@flow(name="select-data", flow_run_name="{config.name}", validate_parameters=True, persist_result=False)
+@flow(name="select-data", flow_run_name=typed_or("{config.name}"), validate_parameters=True, persist_result=False)
+@answering
 def select_data(config: SelectSettings) -> RunRef:
     """Select the training examples that most help a model on some targets.
 
@@ -31,14 +35,17 @@ def select_data(config: SelectSettings) -> RunRef:
 
 
 def run_selection(config: SelectSettings) -> RunRef:
-    """Check, then run all stages."""
-    from flows import stages
+    """Check, then run all stages; return the run's final state, whose result is what was made."""
     from flows.progress import board
 
     config = config.spelled_out()
-    with board(config.name, stages.stage_names(config)):
+    with board(config.name) as shown:
+        shown.announce(stage_names(config))
+        look_first(config)
+        from flows import stages  # takes long: what is imported here is what computes
+
         inputs, version, cost = stages.look(config)
-        return make_version(config, version, inputs, ALWAYS, cost)
+        return completed(make_version(config, version, inputs, ALWAYS, cost))
 
 
 def make_version(
@@ -66,6 +73,8 @@ def make_version(
         model = inputs.model
         prepared, cost = prepare(config, version, model)
         costs = [check_cost, cost]
+        if not needs_warmup(config):
+            stages.foresee(config, model, prepared)
         checkpoints = without_warmup(config, model)
         if needs_warmup(config):
             checkpoints, cost = warmup(config, version, inputs, prepared, rewarm)
@@ -82,7 +91,8 @@ def make_version(
         if exact and config.scoring == "rerank":
             exact, cost = shortlist(config, version, prepared, checkpoints, computed, exact)
             costs.append(cost)
-            products, cost = features(config, version, model, prepared.pool, checkpoints, exact)
+            named = features.with_options(flow_run_name=f"{{config.name}} · {RERANK}")
+            products, cost = named(config, version, model, prepared.pool, checkpoints, exact)
             made.append(products)
             costs.append(cost)
         scores, cost = influence(config, version, model, prepared, checkpoints, computed, exact)

@@ -18,10 +18,12 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.urls import url_for
 
-from flows.progress import Stage, artifact_key, show_plan
+from flows.artifacts import artifact_key
+from flows.outcome import on_run_page
+from flows.progress import Stage, attempt, current_board, show_plan
 from flows.runners import FAR, HERE, asking_for
 from less_core.config import RewarmSettings, SelectSettings
-from less_core.methods import needs_warmup, sides_of
+from less_core.methods import REPORT, RERANK
 from less_core.refs import (
     CheckpointsRef,
     EncodedRef,
@@ -35,11 +37,13 @@ from less_core.refs import (
     ModelRef,
     PreparedRef,
     RunRef,
+    WarmupRef,
 )
 from less_core.report.change_markdown import change_row, render_changes
-from less_core.report.change_wording import headline_changes
+from less_core.report.change_wording import headline_changes, in_and_out
 from less_core.report.changes import ChangeSummary
 from less_core.report.drawing import data_uri
+from less_core.report.headline import headline
 from less_core.report.markdown import render_markdown
 from less_core.report.plots import plot_scores
 from less_core.report.summary import RunSummary, StageCost
@@ -52,6 +56,7 @@ from tasks.exact import draw_shortlist, score_exactly
 from tasks.features import extract_features, note_features, plan_features
 from tasks.imported import import_gradients
 from tasks.influence import score_examples
+from tasks.outlook import feature_steps, look_ahead, rounds_of_text
 from tasks.prepare import plan_pool, plan_targets, read_pool
 from tasks.publish import publish_version
 from tasks.report import summarise, write_report
@@ -65,15 +70,6 @@ Done = TypeVar("Done")
 # One model in one process: while one feature task has it, the other reads its examples or writes its shards.
 ONE: Any = ThreadPoolTaskRunner(max_workers=1)
 TWO: Any = ThreadPoolTaskRunner(max_workers=2)
-RERANK = "exact influence"  # the stage that comes after a shortlist
-
-
-def stage_names(config: SelectSettings) -> tuple[str, ...]:
-    """Return the names of a run's stages, in order: methods that go by words compute no features."""
-    warmup = ["warmup"] if needs_warmup(config) else []
-    features = [f"{side} features" for side in sides_of(config)]
-    rerank = ["shortlist", RERANK] if config.scoring == "rerank" else []
-    return ("check", "prepare", *warmup, *features, *rerank, "influence", "selection and report")
 
 
 # What is imported by now stays until the end. Freed from looking at it, the interpreter ends in 0.2 s instead of 2: a run that is cancelled
@@ -81,19 +77,21 @@ def stage_names(config: SelectSettings) -> tuple[str, ...]:
 gc.freeze()
 
 
-@flow(name="check", flow_run_name="check", persist_result=False)
+@flow(name="check", flow_run_name="{config.name} · check", persist_result=False)
 def look(config: SelectSettings) -> tuple[InputsRef, Version, StageCost]:
     """Look at settings, model, pools and targets: what cannot work is said now, before anything heavy."""
     with Stage("check", "files") as stage:
         check(config)
         inputs = look_at_inputs(config)
         version = open_version(config)
+        if shown := current_board():
+            shown.results = version.root
         files = 1 + len(inputs.pools) + len(inputs.targets)
         stage.done(files, files)
     return inputs, version, stage.cost
 
 
-@flow(name="prepare", flow_run_name="prepare", task_runner=ONE, persist_result=False)
+@flow(name="prepare", flow_run_name="{config.name} · prepare", task_runner=ONE, persist_result=False)
 def prepare(config: SelectSettings, version: Version, model: ModelRef) -> tuple[PreparedRef, StageCost]:
     """Index the data, and encode the examples that the store has not."""
     with Stage("prepare", "examples") as stage:
@@ -104,6 +102,8 @@ def prepare(config: SelectSettings, version: Version, model: ModelRef) -> tuple[
         with asking_for(config.execution, "cpu"):
             for side in (target, pool):
                 shards += windowed(partial(encode_shard.submit, config, model, side), range(1, side.shards + 1), in_flight(config))
+        target = target.model_copy(update={"tokens": sum(shard.tokens for shard in shards[: target.shards])})
+        pool = pool.model_copy(update={"tokens": sum(shard.tokens for shard in shards[target.shards :])})
         computed = sum(shard.examples for shard in shards if shard.computed)
         skipped = sum(pool.skipped for pool in pools)
         written = sum(shard.bytes_written for shard in shards)
@@ -111,7 +111,7 @@ def prepare(config: SelectSettings, version: Version, model: ModelRef) -> tuple[
     return PreparedRef(pools=pools, pool=pool, target=target), stage.cost
 
 
-@flow(name="warmup", flow_run_name="warmup", persist_result=False)
+@flow(name="warmup", flow_run_name="{config.name} · warmup", persist_result=False)
 def warmup(
     config: SelectSettings, version: Version, inputs: InputsRef, prepared: PreparedRef, rewarm: RewarmSettings
 ) -> tuple[CheckpointsRef, StageCost]:
@@ -120,6 +120,7 @@ def warmup(
         model = inputs.model
         kept, why = choose_warmup(config, version, model, prepared.pool, rewarm)
         check_room(config, model, prepared, kept)
+        foresee(config, model, prepared, kept)
         with asking_for(config.execution, model.device):
             if config.imported.pool:
                 future = import_gradients.submit(config, inputs, prepared)
@@ -131,14 +132,15 @@ def warmup(
                 future = keep_checkpoints.submit(config, kept, why)
             else:
                 if not config.execution.remote:  # a worker tells of it in the log alone, an epoch at a time
-                    stage.expect(round(config.warmup.epochs * config.warmup.fraction * prepared.pool.examples))
+                    epochs = config.warmup.epochs
+                    stage.expect(round(epochs * config.warmup.fraction * prepared.pool.examples), rounds=epochs)
                 future = warm_up.submit(config, version, model, prepared.pool, why)
             checkpoints = future.result()
-        stage.done(len(checkpoints.checkpoints), checkpoints.computed)
+        stage.done(len(checkpoints.checkpoints), checkpoints.computed, bytes_written=checkpoints.bytes_written)
     return checkpoints, stage.cost
 
 
-@flow(name="features", flow_run_name="{examples.side} features", task_runner=TWO, persist_result=False)
+@flow(name="features", flow_run_name="{config.name} · {examples.side} features", task_runner=TWO, persist_result=False)
 def features(
     config: SelectSettings,
     version: Version,
@@ -149,10 +151,11 @@ def features(
 ) -> tuple[FeaturesRef, StageCost]:
     """Compute what the store has not of the examples' features at every checkpoint, and of their exact influence on targets."""
     name = RERANK if exact and exact.shortlist else f"{examples.side} features"
-    with Stage(name, "features") as stage:
+    with Stage(name, "examples") as stage:
         work = plan_features(config, model, examples, checkpoints, exact)
         show_plan(name, work)
-        stage.expect(sum(w.missing for w in work))
+        rounds = len({(w.checkpoint.number, w.group) for w in work}) or 1
+        stage.expect(sum(w.missing for w in work), rounds, feature_steps(name, config, examples, work, exact))
         shards: list[FeatureShardRef] = []
         elsewhere: list[FeatureWork] = []
         extract = partial(extract_features.submit, config, model, examples, exact=exact)
@@ -168,11 +171,14 @@ def features(
                 (elsewhere if shard.elsewhere else shards).append(asked if shard.elsewhere else shard)  # type: ignore[arg-type]
             shards += extracted(elsewhere, wait=True)
         ref = note_features(version, examples, checkpoints, shards)
-        stage.done(ref.computed + ref.reused, ref.computed, flagged=ref.flagged, bytes_written=ref.bytes_written)
+        # An example counts once, whatever the checkpoints; 0 says that nothing of it was computed, or flagged.
+        total, *parts = (ref.computed + ref.reused, ref.computed, ref.flagged)
+        computed, flagged = (max(round(part / rounds), min(part, 1)) for part in parts)
+        stage.done(round(total / rounds), computed, flagged=flagged, bytes_written=ref.bytes_written)
     return ref, stage.cost
 
 
-@flow(name="shortlist", flow_run_name="shortlist", persist_result=False)
+@flow(name="shortlist", flow_run_name="{config.name} · shortlist", persist_result=False)
 def shortlist(
     config: SelectSettings,
     version: Version,
@@ -189,7 +195,7 @@ def shortlist(
     return exact.model_copy(update={"shortlist": path}), stage.cost
 
 
-@flow(name="influence", flow_run_name="influence", persist_result=False)
+@flow(name="influence", flow_run_name="{config.name} · influence", persist_result=False)
 def influence(
     config: SelectSettings,
     version: Version,
@@ -209,14 +215,15 @@ def influence(
         elif "pool" in features:
             ref = score_by_loss(config, version, model, pool, target, checkpoints, features["pool"])
         else:
-            stage.expect(pool.examples * (2 if config.method == "dsir" else 1))  # DSIR looks at the pool as a whole first
+            rounds = rounds_of_text(config)
+            stage.expect(rounds * pool.examples, rounds)
             ref = score_by_text(config, version, model, pool, target, config.method)  # type: ignore[arg-type]
         flagged = sum(pool.no_label + pool.nonfinite for pool in ref.pools)
-        stage.done(ref.examples, ref.examples, flagged=flagged, bytes_written=ref.bytes_written)
+        stage.done(ref.examples, ref.examples, flagged=flagged)
     return ref, stage.cost
 
 
-@flow(name="selection and report", flow_run_name="selection and report", persist_result=False)
+@flow(name=REPORT, flow_run_name="{config.name} · selection and report", persist_result=False)
 def select_and_report(
     config: SelectSettings,
     version: Version,
@@ -232,43 +239,49 @@ def select_and_report(
 
     Where more than a share of `tell_above` of a selection is new, an event says so, for an automation to act on.
     """
-    with Stage("selection and report", "examples") as stage:
+    with Stage(REPORT, "examples") as stage:
         selections = select_examples(config, version, prepared.pool, scores)
         selected = sum(selection.selected for selection in selections)
         stage.done(selected, selected)
+        changes = compare_with_last(config, version, inputs, checkpoints, features, selections, [*costs, stage.cost])
+        stage.done(selected, selected)  # now with the files of the changes; the report cannot count its own bytes
         costs = [*costs, stage.cost]
-        changes = compare_with_last(config, version, inputs, checkpoints, features, selections, costs)
         summary = summarise(config, version, inputs.model, prepared.pools, prepared.pool, checkpoints, scores, selections, costs, changes)
         write_report(version, summary)
         if changes:
-            show_changes(config.name, version.name, changes)
-        artifact = show_report(config.name, summary, changes)
+            attempt("what changed", lambda: show_changes(config.name, version.name, changes))
+        artifact = attempt("the report", lambda: show_report(config.name, summary, changes)) or ""
         run = publish_version(config, version, inputs, checkpoints, selections, costs, artifact)
         stage.done(selected, selected)
     announce(run, changes, tell_above)
-    return run
+    moved = {change.target: in_and_out(change) for change in changes.selections} if changes else {}
+    return run.model_copy(update={"headlines": {t.name: headline(t) for t in summary.targets}, "changes": moved})
+
+
+def foresee(config: SelectSettings, model: ModelRef, prepared: PreparedRef, kept: WarmupRef | None = None) -> None:
+    """Start the forecast of the run's end, once the examples are known."""
+    if shown := current_board():
+        shown.look_ahead(lambda: look_ahead(config, model, prepared, kept))
 
 
 def show_report(name: str, summary: RunSummary, changes: ChangeSummary | None) -> str:
-    """Make the report's artifacts; return the address of the report's."""
+    """Make the report's artifacts on the run's page; return the address of the report's."""
     for target in summary.targets:
         picture = data_uri(plot_scores(target))
-        create_image_artifact(key=artifact_key(name, f"scores-{target.name}"), image_url=picture, description=f"Scores for {target.name}")
-    report = create_markdown_artifact(key=artifact_key(name, "report"), markdown=render_markdown(summary), description=f"Report of {name}")
-    return artifact_url(report)  # type: ignore[arg-type]
+        key = artifact_key(name, f"scores-{target.name}")
+        on_run_page(create_image_artifact, key=key, image_url=picture, description=f"Scores for {target.name}")
+    key, page = artifact_key(name, "report"), render_markdown(summary)
+    report = on_run_page(create_markdown_artifact, key=key, markdown=page, description=f"Report of {name}")
+    return artifact_url(report)
 
 
 def show_changes(name: str, version: str, changes: ChangeSummary) -> None:
-    """Make the artifacts that tell what changed since the version before."""
-    create_markdown_artifact(
-        key=artifact_key(name, "changes"), markdown=render_changes(changes, name, version), description=f"What changed in {name}"
-    )
+    """Make the artifacts on the run's page that tell what changed since the version before."""
+    key, page, told = artifact_key(name, "changes"), render_changes(changes, name, version), f"What changed in {name}"
+    on_run_page(create_markdown_artifact, key=key, markdown=page, description=told)
     if changes.selections:
-        create_table_artifact(
-            key=artifact_key(name, "change-table"),
-            table=[change_row(change) for change in changes.selections],
-            description=f"What changed in {name}",
-        )
+        rows = [change_row(change) for change in changes.selections]
+        on_run_page(create_table_artifact, key=artifact_key(name, "change-table"), table=rows, description=told)
 
 
 def announce(run: RunRef, changes: ChangeSummary | None, tell_above: float) -> None:

@@ -5,10 +5,14 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from flows.first_look import look_first
+from flows.outcome import answering
+from flows.run_names import typed_or
 from less_core.config import SelectSettings
 
 
-@flow(name="sweep", flow_run_name="{config.name}", validate_parameters=True, persist_result=False)
+@flow(name="sweep", flow_run_name=typed_or("{config.name} · sweep"), validate_parameters=True, persist_result=False)
+@answering
 def sweep(config: SelectSettings, variants: Annotated[list[str], Field(min_length=1)]) -> list[str]:
     """Make a selection with each of some settings, and tell how far each agrees with the first.
 
@@ -16,6 +20,8 @@ def sweep(config: SelectSettings, variants: Annotated[list[str], Field(min_lengt
         config: The selection; it is made as it is, too.
         variants: Settings that differ, each key.sub=value or several with spaces between. For example features.fidelity=paper.
     """
+    look_first(config)  # before torch is imported: a wrong path is said within seconds
+
     from flows.agree import agree
     from flows.select_data import select_data
     from less_core.sweeping import sweep_settings

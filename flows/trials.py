@@ -6,7 +6,8 @@ from itertools import combinations
 from prefect import flow
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.progress import Stage, artifact_key
+from flows.artifacts import artifact_key
+from flows.progress import Stage, attempt
 from flows.stages import ONE, windowed
 from less_core.amounts import plain
 from less_core.compare_config import CompareSettings, draws
@@ -15,8 +16,9 @@ from less_core.refs import ComparisonRef, ModelRef, OutcomeRef, RunRef, Training
 from less_core.report.drawing import data_uri
 from less_core.report.outcome_markdown import comparison_row, render_comparison
 from less_core.report.outcome_plots import plot_agreement, plot_outcomes
-from less_core.report.outcomes import UNTRAINED, WHOLE_POOL, method_rows
+from less_core.report.outcomes import UNTRAINED, WHOLE_POOL, ComparisonSummary, method_rows
 from less_core.report.summary import StageCost
+from less_core.storage.files import size_of, size_of_folder
 from less_core.storage.layout import run_of
 from tasks.agree import agree_pair, agreements
 from tasks.check import check
@@ -25,7 +27,7 @@ from tasks.evaluation import judge
 from tasks.training import look_at_trained_model, train_on
 
 
-@flow(name="check", flow_run_name="check", persist_result=False)
+@flow(name="check", flow_run_name="{config.name} · check", persist_result=False)
 def look(config: CompareSettings) -> tuple[ModelRef, StageCost]:
     """Look at what is trained and at every selection's settings: what cannot work is said before anything is computed."""
     with Stage("check", "selections") as stage:
@@ -37,25 +39,28 @@ def look(config: CompareSettings) -> tuple[ModelRef, StageCost]:
     return model, stage.cost
 
 
-@flow(name="train", flow_run_name="train", task_runner=ONE, persist_result=False)
+@flow(name="train", flow_run_name="{config.name} · train", task_runner=ONE, persist_result=False)
 def train(config: CompareSettings, model: ModelRef, trials: list[TrialRef]) -> tuple[list[TrainingRef], StageCost]:
     """Train on the examples of every trial that the store has no training of."""
     with Stage("train", "trainings") as stage:
         trainings = list(windowed(partial(train_on.submit, config, model), trials))
-        stage.done(len(trainings), sum(training.computed for training in trainings))
+        computed = [training for training in trainings if training.computed]
+        written = sum(size_of_folder(training.folder) for training in computed)
+        stage.done(len(trainings), len(computed), bytes_written=written)
     return trainings, stage.cost
 
 
-@flow(name="evaluate", flow_run_name="evaluate", task_runner=ONE, persist_result=False)
+@flow(name="evaluate", flow_run_name="{config.name} · evaluate", task_runner=ONE, persist_result=False)
 def evaluate(config: CompareSettings, model: ModelRef, trainings: list[TrainingRef]) -> tuple[list[OutcomeRef], StageCost]:
     """Judge every trained model on its targets' held-out examples."""
     with Stage("evaluate", "outcomes") as stage:
         outcomes = [outcome for found in windowed(partial(judge.submit, config, model), trainings) for outcome in found]
-        stage.done(len(outcomes), sum(outcome.computed for outcome in outcomes))
+        written = sum(outcome.bytes_written for outcome in outcomes)
+        stage.done(len(outcomes), sum(outcome.computed for outcome in outcomes), bytes_written=written)
     return outcomes, stage.cost
 
 
-@flow(name="compare outcomes", flow_run_name="compare outcomes", persist_result=False)
+@flow(name="compare outcomes", flow_run_name="{config.name} · compare", persist_result=False)
 def compare_outcomes(config: CompareSettings, outcomes: list[OutcomeRef], costs: list[StageCost]) -> ComparisonRef:
     """Put the outcomes together, over seeds, and hold the selections against each other."""
     with Stage("compare", "outcomes") as stage:
@@ -64,14 +69,20 @@ def compare_outcomes(config: CompareSettings, outcomes: list[OutcomeRef], costs:
         summary = summarise_comparison(config, outcomes, agreements(pairs, chosen), costs)
         pictures = {"outcomes": plot_outcomes(summary)} | {f"agreement-{a.target}": plot_agreement(a) for a in summary.agreements}
         ref = write_comparison(config, summary, pictures)
-        for what, picture in pictures.items():
-            create_image_artifact(key=artifact_key(config.name, what), image_url=data_uri(picture), description=f"{what} of {config.name}")
-        rows = [comparison_row(row) for target in summary.targets for row in method_rows(summary.outcomes, target)]
-        create_table_artifact(key=artifact_key(config.name, "outcomes-table"), table=rows, description=f"Outcomes of {config.name}")
-        page = render_comparison(summary, {"Losses of methods over seeds": data_uri(pictures["outcomes"])})
-        create_markdown_artifact(key=artifact_key(config.name, "comparison"), markdown=page, description=f"Comparison {config.name}")
-        stage.done(len(outcomes), len(outcomes))
+        attempt("the comparison", lambda: show_comparison(config.name, summary, pictures))
+        written = size_of(ref.table) + size_of(ref.record) + sum(len(picture) for picture in pictures.values())
+        stage.done(len(outcomes), len(outcomes), bytes_written=written)
     return ref
+
+
+def show_comparison(name: str, summary: ComparisonSummary, pictures: dict[str, bytes]) -> None:
+    """Make the artifacts of a comparison."""
+    for what, picture in pictures.items():
+        create_image_artifact(key=artifact_key(name, what), image_url=data_uri(picture), description=f"{what} of {name}")
+    rows = [comparison_row(row) for target in summary.targets for row in method_rows(summary.outcomes, target)]
+    create_table_artifact(key=artifact_key(name, "outcomes-table"), table=rows, description=f"Outcomes of {name}")
+    page = render_comparison(summary, {"Losses of methods over seeds": data_uri(pictures["outcomes"])})
+    create_markdown_artifact(key=artifact_key(name, "comparison"), markdown=page, description=f"Comparison {name}")
 
 
 def selections(config: CompareSettings) -> list[SelectSettings]:

@@ -403,6 +403,9 @@ class RewarmSettings(Settings):
 Method = Literal["less", "random", "bm25", "dsir", "rds", "rds+", "perplexity"]
 
 
+_STARTS = "A relative path starts where `less-flow serve` or the worker was started."
+
+
 class SelectSettings(Settings):
     """One selection run."""
 
@@ -417,9 +420,11 @@ class SelectSettings(Settings):
     )
     selection: SelectionSettings = Field(SelectionSettings(), title="Selection")
     model: ModelSettings = Field(title="Model")
-    data_dir: Address = Field(".", title="Data folder", description="Relative pool and target files start here.")
-    store: Address = Field("store", min_length=1, title="Store", description="Folder or URL of features, shared by all runs.")
-    runs: Address = Field("runs", min_length=1, title="Results", description="Folder or URL; this run writes to <results>/<name>.")
+    data_dir: Address = Field(".", title="Data folder", description=f"Relative pool and target files start here. {_STARTS}")
+    store: Address = Field("store", min_length=1, title="Store", description=f"Folder or URL of features, shared by all runs. {_STARTS}")
+    runs: Address = Field(
+        "runs", min_length=1, title="Results", description=f"Folder or URL; this run writes to its folder NAME. {_STARTS}"
+    )
     warmup: WarmupSettings = Field(WarmupSettings(), title="Warmup")
     features: FeatureSettings = Field(FeatureSettings(), title="Features")
     imported: ImportedSettings = Field(ImportedSettings(), title="Gradients of the LESS scripts")

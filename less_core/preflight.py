@@ -16,8 +16,9 @@ from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError, safe_open
 
 from less_core.config import ExecutionSettings, LoraSettings, PoolSettings, SelectSettings
+from less_core.data.files import find_files
 from less_core.data.index import parse_row
-from less_core.data.pools import find_files, open_pool
+from less_core.data.pools import open_pool
 from less_core.data.targets import load_target
 from less_core.errors import ConfigError, DataError, StorageError
 from less_core.inspection import find_device, open_encoder

@@ -68,6 +68,7 @@ class ExamplesRef(Ref):
     encoding: str
     shards: int
     examples: int
+    tokens: int = 0  # of those with a label; known once they are encoded
     pools: list[PoolCounts] = []
 
 
@@ -84,6 +85,7 @@ class EncodedRef(Ref):
 
     number: int
     examples: int
+    tokens: int  # of those with a label
     computed: bool
     bytes_written: int
 
@@ -120,6 +122,7 @@ class CheckpointsRef(Ref):
     computed: int
     warmup: WarmupRef | None  # None where the method takes no gradients, or takes them as they were made elsewhere
     how: str  # a sentence: trained or kept, and why
+    bytes_written: int = 0
 
 
 class ExactRef(Ref):
@@ -128,6 +131,7 @@ class ExactRef(Ref):
     path: str  # of the parts
     groups: int  # of parts that are in memory together; each is a pass over the pool
     targets: str  # the index of the target examples
+    tokens: int  # of these
     shortlist: str  # ids of the pool's examples that are scored exactly; empty: all
 
 
@@ -266,6 +270,7 @@ class OutcomeRef(Ref):
     accuracy: float | None
     tasks: dict[str, float]  # of lm-eval: "task/metric" and its value
     computed: bool
+    bytes_written: int
 
 
 class ComparisonRef(Ref):
@@ -285,3 +290,6 @@ class RunRef(Ref):
     folder: str
     report: str
     selections: list[SelectionRef]
+    headlines: dict[str, str] = {}  # by target: what was picked, a sentence
+    changes: dict[str, str] = {}  # by target: what changed since the last version, a phrase
+    unchanged: str = ""  # where nothing changed, the sentence that says so

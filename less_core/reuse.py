@@ -40,26 +40,26 @@ def missing_bytes(settings: SelectSettings, model: ModelRef, checkpoints: list[s
 
 def count_reused(
     settings: SelectSettings, model: ModelRef, checkpoints: list[str], pool: pa.Array, target: pa.Array, parts: list[TargetPart]
-) -> int:
-    """Return how many features at the checkpoints of these fingerprints the store has of these examples, each pass for itself.
+) -> dict[Side, int]:
+    """Return how many features at the checkpoints of these fingerprints the store has of each side's examples, each pass for itself.
 
     Of exact scores: how many examples need no pass, because all that it would make is there.
     """
     store = store_of(settings)
-    reused = 0
+    reused: dict[Side, int] = dict.fromkeys(sides_of(settings), 0)
     for fingerprint in checkpoints:
         for side in sides_of(settings):
             made = [_features(settings, model, fingerprint, side)]
             if side == "target" or settings.scoring == "store":
-                reused += _count_held(target if side == "target" else pool, made)
+                reused[side] += _count_held(target if side == "target" else pool, made)
                 continue
             if settings.scoring == "rerank":
-                reused += _count_held(pool, made)
+                reused[side] += _count_held(pool, made)
                 continue  # which examples will be on the shortlist is not known
             for group in range(count_groups(parts)):
                 here = [part for part in parts if part.group == group]
                 folders = [store.influence_shards(products_fingerprint(settings, model, fingerprint, part)) for part in here]
-                reused += _count_held(pool, folders + made * (group == 0 and settings.influence.keep_features))
+                reused[side] += _count_held(pool, folders + made * (group == 0 and settings.influence.keep_features))
     return reused
 
 

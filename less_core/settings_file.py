@@ -13,6 +13,7 @@ from less_core.errors import ConfigError
 
 Kind = TypeVar("Kind", bound=Settings)
 
+FILES = (".yaml", ".yml")  # how a configuration file ends
 MOST_KEYS = 10_000  # of one mapping
 MOST_FAULTS = 20  # that are named
 

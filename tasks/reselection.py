@@ -1,4 +1,4 @@
-"""The start of a re-selection: whose it is, and whether anything changed since it was last made."""
+"""The start of a re-selection: whether anything changed since it was last made."""
 
 import logging
 
@@ -6,19 +6,12 @@ from less_core.basis import is_unchanged, read_last
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.refs import InputsRef, RunRef
-from less_core.reselection import find_selection
 from less_core.storage.layout import run_of
 from less_core.storage.selections import verify_selected_rows
 from tasks.publish import published
 from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
-
-
-@stage_task("settings of {selection}")
-def find_settings(selection: str, runs: str, overrides: list[str]) -> SelectSettings:
-    """Return the settings of a named selection or of a configuration file."""
-    return find_selection(selection, runs, overrides)
 
 
 @stage_task("what changed")

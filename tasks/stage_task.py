@@ -11,7 +11,7 @@ from prefect.tasks import exponential_backoff
 
 from less_core.errors import LessError
 from less_core.refs import Ref
-from tasks.runtime import RUNTIME, Stopped
+from tasks.work import WORK, Stopped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +41,7 @@ def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         @wraps(function)
         def run(*arguments: P.args, **options: P.kwargs) -> Any:
             try:
-                RUNTIME.go_on()
+                WORK.go_on()
                 return function(*arguments, **options)
             except Stopped as stopped:
                 return Cancelled(message=str(stopped))

@@ -12,8 +12,9 @@ from typing import Any
 import fsspec
 
 from less_core.data.builtin_parts import MEND, list_in, placed, text_in
+from less_core.data.files import CHECK_PATH, first_line
 from less_core.data.renderings import Rendered, bbh_rows, gsm8k_row, mmlu_row, tydiqa_row
-from less_core.data.row_files import JsonLines, first_line
+from less_core.data.row_files import JsonLines
 from less_core.errors import DataError
 
 
@@ -77,11 +78,8 @@ def _find(folder: str, *patterns: str) -> list[str]:
                         start = folder.rstrip("/") + place.removeprefix(inner)
                         return [f"{start}/{name}" for name in found]
     except (ImportError, ValueError) as error:  # no such protocol, or its package is not installed
-        raise DataError(folder, "a folder that fsspec can open", first_line(error), _CHECK) from None
-    raise DataError(folder, f"{' or '.join(patterns)}, here or in eval/", "nothing there", _CHECK)
-
-
-_CHECK = "Check the path; relative paths start at the data folder (`data_dir`)."
+        raise DataError(folder, "a folder that fsspec can open", first_line(error), CHECK_PATH) from None
+    raise DataError(folder, f"{' or '.join(patterns)}, here or in eval/", "nothing there", CHECK_PATH)
 
 
 def _read(address: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import datasets
 
 from less_core.data.builtin_parts import list_in, placed, text_in
+from less_core.data.files import first_line
 from less_core.data.renderings import Rendered, bbh_rows, gsm8k_row, mmlu_row, tydiqa_row
-from less_core.data.row_files import first_line
 from less_core.errors import DataError
 
 EXEMPLARS = 3  # of a bbh task, as in the file of the LESS scripts

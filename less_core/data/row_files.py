@@ -11,12 +11,11 @@ from typing import Any, Protocol
 import datasets
 import fsspec
 
+from less_core.data.files import first_line
 from less_core.errors import DataError
 from less_core.file_systems import asking
 from less_core.fingerprint import fingerprint
 
-LINES = (".jsonl", ".ndjson")
-TABLES = {".json": "json", ".parquet": "parquet"}
 DEEPEST = 100  # levels of JSON: what is read once is read again elsewhere, where less of the stack may be left
 datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else every file, local ones too, is told to the hub; offline that waits for seconds
 _FETCHING = Lock()  # threads that fetch the same file at once would write over one another
@@ -156,8 +155,3 @@ def file_digest(address: str) -> str:
             return fingerprint(str(file_system.ukey(inner)))
     with open(address, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception's kind and the first line of what it says."""
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else 'no message'}"

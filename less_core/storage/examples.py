@@ -58,18 +58,24 @@ def read_example_shard(path: str, example_ids: pa.Array) -> list[EncodedExample]
     return [EncodedExample(**row) for row in rows]
 
 
-def verify_example_shard(path: str) -> None:
-    """Read a shard whole.
+def verify_example_shard(path: str) -> pa.Table:
+    """Read a shard whole; return its ids with token counts.
 
     Raises:
         MissingArtifactError, CorruptArtifactError: As `parquet_reader`.
     """
-    read_columns(path, SCHEMA)
+    return read_columns(path, SCHEMA).select(COUNTS.names)
 
 
 def read_example_counts(path: str) -> pa.Table:
     """Return a shard's ids with token counts, without the tokens."""
     return read_columns(path, COUNTS)
+
+
+def count_tokens(counts: pa.Table, example_ids: pa.Array) -> int:
+    """Return the tokens of some of a shard's examples. Examples without a label are never computed and count nothing."""
+    wanted = pc.and_(pc.is_in(counts["example_id"], value_set=example_ids), pc.greater(counts["num_label_tokens"], 0))
+    return pc.sum(counts["num_tokens"].filter(wanted)).as_py() or 0
 
 
 def write_run_index(path: str, table: pa.Table) -> list[str]:

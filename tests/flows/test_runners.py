@@ -28,6 +28,7 @@ from tasks.encode import encode_shard
 from tasks.features import extract_features
 from tasks.runtime import RUNTIME
 from tasks.warmup import warm_up
+from tasks.work import WORK
 
 RUNNERS = ("ray", "dask")
 IN_FULL = in_full("the other runner")
@@ -63,6 +64,7 @@ def test_run_alone_starts_workers_that_know_its_folders_and_its_server(
 def test_tasks_cross_to_other_processes_and_meet_the_runtime_that_is_there(task: Any) -> None:
     assert pickle.loads(cloudpickle.dumps(task)).name == task.name
     assert pickle.loads(cloudpickle.dumps(RUNTIME)) is RUNTIME
+    assert pickle.loads(cloudpickle.dumps(WORK)) is WORK
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -36,8 +36,9 @@ from hypothesis import given
 from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.data.example import Example, Message
+from less_core.data.files import find_files
 from less_core.data.index import PoolIndex, index_pool
-from less_core.data.pools import RowSource, find_files, open_pool, read_example
+from less_core.data.pools import RowSource, open_pool, read_example
 from less_core.data.shapes import to_example
 from less_core.settings_file import parse_settings
 

@@ -191,7 +191,7 @@ def test_training_that_was_stopped_goes_on_from_the_store_and_ends_the_same(comp
         if len(told) == 5:  # of three batches an epoch
             raise InterruptedError
 
-    monkeypatch.setattr(module.RUNTIME, "advance", count)
+    monkeypatch.setattr(module.WORK, "advance", count)
     with pytest.raises(InterruptedError):
         train(config, trial_of(selected))
     resumed, how = train(config, trial_of(selected))
@@ -257,7 +257,7 @@ def test_outcome_is_the_mean_loss_of_the_trained_model_and_is_measured_once(comp
     assert (outcome.target, outcome.held_out, outcome.examples, outcome.computed, how) == ("t", 7, training.examples, True, "")
     assert outcome.loss == pytest.approx(literal_loss(trained, AutoTokenizer.from_pretrained(model.folder), tmp_path / "held_out.jsonl"))
     assert (outcome.accuracy, outcome.tasks) == (None, {})
-    assert judged(config, training) == ([outcome.model_copy(update={"computed": False})], "Cached")
+    assert judged(config, training) == ([outcome.model_copy(update={"computed": False, "bytes_written": 0})], "Cached")
 
 
 def test_outcome_of_a_held_out_file_that_changed_is_measured_again_and_of_one_that_moved_is_not(compare, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_missing_file_folder_and_unknown_ending_are_data_errors(tmp_path: Path) 
     for name in ("pool.csv", "pool.jsonl.gz", "pool", "folder/notes.txt", "folder/.hidden.jsonl"):
         (tmp_path / name).write_text(GOOD)
     for name, message in {
-        "nowhere.jsonl": "expected a file, a folder or a pattern, got nothing there. Check the path; relative paths start",
+        "nowhere.jsonl": f"expected a file, a folder or a pattern, got nothing at {tmp_path}/nowhere.jsonl. Check the path.",
         "folder": "expected files that end in .jsonl, .ndjson, .json, .parquet, got none",
         "*.txt": "expected files that end in .jsonl, .ndjson, .json, .parquet, got none",
         "pool.csv": "expected a file that ends in .jsonl, .ndjson, .json, .parquet, got .csv",

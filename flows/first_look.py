@@ -1,0 +1,16 @@
+"""The first seconds of a run, before its libraries are imported."""
+
+from flows.demo import provide_demo, provide_demo_data
+from less_core.config import SelectSettings
+from less_core.first_look import check_paths
+
+
+def look_first(settings: SelectSettings) -> None:
+    """Check that all that the settings name is there; the demo's model and data are made where they are asked for.
+
+    Raises:
+        LessError: It is not there.
+    """
+    provide_demo_data(settings)
+    check_paths(settings)
+    provide_demo(settings)  # its model takes half a minute

@@ -1,0 +1,71 @@
+"""What a run's page answers: where the results are, or what went wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page
+from service import Service, picture, wait_for
+
+from less_core.config import SelectSettings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def quick(tmp_path: Path, tiny_model: Path, make_settings: Callable[..., SelectSettings]) -> dict[str, Any]:
+    """What a person types into quick-select; the data is there."""
+    make_settings()
+    typed = {"name": "answers", "pool": str(tmp_path / "a.jsonl"), "target": str(tmp_path / "t.jsonl"), "model": str(tiny_model)}
+    return typed | {"results": str(tmp_path / "runs")}
+
+
+def test_a_wrong_path_is_the_runs_state_and_an_artifact_before_anything_heavy_is_imported(
+    service: Service, page: Page, quick: dict[str, Any]
+) -> None:
+    run = service.start("quick-select", quick | {"pool": "nowhere/pool.jsonl"})
+    assert service.ended(run) == "FAILED"
+    found = service.run(run)
+    reason = f"nothing at {service.folder}/nowhere/pool.jsonl"
+    assert reason in found["state"]["message"]
+    assert "data_dir" not in found["state"]["message"]  # which the form has not
+    assert not service.stage_runs(run)  # they would have imported torch
+    (artifact,) = [a for key, a in service.artifacts(run).items() if key.endswith("what-went-wrong")]
+    assert "nowhere" in artifact["data"]
+    log = wait_for(lambda: [line for line in service.logs(run) if "nowhere" in line])
+    assert "Traceback" not in "".join(log)
+    assert len(service.logs(run)) < 12
+    page.goto(f"{service.base}/v2/runs/flow-run/{run}")
+    shown = page.get_by_text(reason).first
+    shown.wait_for()
+    box = shown.bounding_box()
+    assert box is not None
+    assert box["y"] < 1000  # above the fold
+    picture(page, "failed-run")
+
+
+def test_a_finished_run_names_its_files_and_one_click_opens_the_report(service: Service, page: Page, quick: dict[str, Any]) -> None:
+    run = service.start("quick-select", quick | {"size": "small"})
+    assert service.ended(run) == "COMPLETED", service.run(run)["state"]
+    folder = Path(quick["results"]) / "answers"
+    message = service.run(run)["state"]["message"]
+    assert f"report: {folder}/report.html" in message
+    artifacts = service.artifacts(run)
+    result, link = artifacts["answers-result"], artifacts["answers-report-page"]
+    assert f"{folder}/selected/target.jsonl" in result["data"]
+    assert "answers-report" in artifacts
+    address = link["data"].partition("](")[2].partition(")")[0] or link["data"]
+    assert httpx.get(address, timeout=30).text == (folder / "report.html").read_text()
+    # Two clicks from the run's page, in both UIs: Artifacts, then the result.
+    for ui, name in (("v2/runs", "result-v2"), ("runs", "result-v1")):
+        page.goto(f"{service.base}/{ui}/flow-run/{run}")
+        page.get_by_text("Artifacts", exact=True).first.click()
+        page.get_by_text("answers-result").first.click()
+        page.get_by_text(f"{folder}/selected/target.jsonl").first.wait_for()
+        picture(page, name)
+        assert page.get_by_role("link", name="open it in the browser").first.get_attribute("href") == address
+    page.goto(address)
+    page.get_by_text("answers").first.wait_for()
+    picture(page, "report-page")

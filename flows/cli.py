@@ -14,6 +14,8 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "less_core,tasks")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
+from flows.server.connection import connect_here
+from flows.server.errors import ServerError
 from less_core.errors import LessError
 from less_core.refs import RunRef
 
@@ -26,10 +28,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     _quiet_libraries()
     try:
+        if arguments.command in REPORTING:
+            connect_here()
         done = arguments.command(arguments)
     except LessError as error:
         print(f"\nless-flow: {error}", file=sys.stderr)
-        return WRONG_INPUT
+        return FAILED if isinstance(error, ServerError) else WRONG_INPUT
     except KeyboardInterrupt:
         print("\nless-flow: stopped; the same command goes on where it was", file=sys.stderr)
         return FAILED
@@ -54,11 +58,16 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
     sub = commands.add_parser("reselect", help="select again where something changed; only what is new is computed")
     sub.add_argument("selection", metavar="NAME|CONFIG.yaml", help="a selection that was made before, or a configuration file")
-    sub.add_argument("--runs", default="runs", help="where the results of named selections are")
-    sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting")
-    sub.add_argument("--rewarm", choices=["never", "when_pool_grew_by", "always"], default="never", help="train the warmup again")
-    sub.add_argument("--pool-grew-by", type=float, default=0.5, metavar="SHARE", help="for --rewarm when_pool_grew_by; 0.5 is a half")
+    _add_reselect_options(sub)
     sub.set_defaults(command=_reselect)
+    sub = commands.add_parser("schedule", help="select again on a schedule; alone: list what is scheduled")
+    sub.add_argument("selection", nargs="?", metavar="NAME|CONFIG.yaml", help="a selection that was made before, or a configuration file")
+    sub.add_argument("--cron", help='when, as five fields: "0 3 * * *" is three o\'clock every night')
+    sub.add_argument("--timezone", default="UTC", help="of the cron line, such as Europe/Berlin; default: UTC")
+    sub.add_argument("--on", action="store_true", help="switch its schedules on")
+    sub.add_argument("--off", action="store_true", help="switch its schedules off")
+    _add_reselect_options(sub)
+    sub.set_defaults(command=_schedule)
     sub = commands.add_parser("sweep", help="the same selection with several settings, and how far they agree")
     sub.add_argument("config", metavar="CONFIG.yaml")
     sub.add_argument("variants", nargs="+", metavar="key.sub=value", help="a variant each; several settings in one with spaces between")
@@ -83,9 +92,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(command=_demo)
     sub = commands.add_parser("serve", help="Prefect server, UI, deployments and a worker, in one command")
     sub.add_argument("--host", default="127.0.0.1", help="address to bind; anyone who reaches it can run flows")
-    sub.add_argument("--port", type=int, default=4200)
+    sub.add_argument("--port", type=int, default=4200, help="port of UI and API; default: 4200")
+    sub.add_argument("--results-port", type=int, metavar="PORT", help="port of reports and selected files; default: the next one")
+    sub.add_argument("--home", metavar="DIR", help="folder of the server's database and logs; default: $PREFECT_HOME, else .less-flow here")
     sub.set_defaults(command=_serve)
     return parser
+
+
+def _add_reselect_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--runs", default="runs", help="where the results of named selections are")
+    sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting")
+    sub.add_argument("--rewarm", choices=["never", "when_pool_grew_by", "always"], default="never", help="train the warmup again")
+    sub.add_argument("--pool-grew-by", type=float, default=0.5, metavar="SHARE", help="for --rewarm when_pool_grew_by; 0.5 is a half")
 
 
 def _add_store_commands(parser: argparse.ArgumentParser) -> None:
@@ -113,18 +131,25 @@ def _run(arguments: argparse.Namespace) -> None:
 def _reselect(arguments: argparse.Namespace) -> None:
     from flows.reselect import reselect
 
-    found = reselect(
+    run = reselect(
         arguments.selection,
         runs=arguments.runs,
         overrides=arguments.overrides,
         rewarm=arguments.rewarm,
         pool_grew_by=arguments.pool_grew_by,
-        return_state=True,
     )
-    run = found.result()
-    if found.name == "Unchanged":
-        print(f"{found.message}.")
+    if run.unchanged:
+        print(run.unchanged)
     _print_run(run)
+
+
+def _schedule(arguments: argparse.Namespace) -> None:
+    from flows.schedule import check_server, print_scheduled, schedule_from_arguments
+
+    check_server()
+    if arguments.selection:
+        schedule_from_arguments(arguments)
+    print_scheduled()
 
 
 def _agree(arguments: argparse.Namespace) -> None:
@@ -202,9 +227,9 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from flows.serve import serve
+    from flows.server.serve import serve
 
-    serve(arguments.host, arguments.port)
+    serve(arguments.host, arguments.port, arguments.results_port, arguments.home)
 
 
 def _quiet_libraries() -> None:
@@ -212,6 +237,9 @@ def _quiet_libraries() -> None:
     logging.getLogger("less_core").setLevel(logging.INFO)
     logging.getLogger("tasks").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+
+
+REPORTING = (_run, _reselect, _schedule, _compare, _sweep, _agree, _demo)  # commands that report to a Prefect server
 
 
 if __name__ == "__main__":

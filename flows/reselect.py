@@ -4,19 +4,37 @@ what changed? ─ nothing ─> the state `Unchanged`, in seconds
               └ else ────> the stages of `select_data`, with the warmup of the last version ─> what came in, what went out
 """
 
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from pydantic import Field
 
+from flows.first_look import look_first
+from flows.outcome import answering, completed
+from flows.run_names import typed_or
 from flows.select_data import make_version
 from less_core.config import RewarmSettings
+from less_core.errors import ConfigError, LessError
+from less_core.methods import stage_names
 from less_core.refs import RunRef
+from less_core.reselection import find_selection
+from less_core.settings_file import FILES, load_settings
 
 
-@flow(name="reselect", flow_run_name="{selection}", validate_parameters=True, persist_result=False)
+def selection_name(parameters: dict[str, Any]) -> str:
+    """Return the name of the selection that a run is asked for: by name, or by a configuration file that says it."""
+    selection = str(parameters.get("selection") or "reselect")
+    if selection.endswith(FILES):
+        with suppress(LessError):  # of the settings; the run itself will say it
+            return load_settings(selection, parameters.get("overrides") or []).name
+    return selection
+
+
+@flow(name="reselect", flow_run_name=typed_or(selection_name), validate_parameters=True, persist_result=False)
+@answering
 def reselect(
-    selection: Annotated[str, Field(min_length=1)],
+    selection: Annotated[str, Field(min_length=1)] = "",  # a schedule that lost it is told what to do, not that a field is missing
     runs: Annotated[str, Field(min_length=1)] = "runs",
     overrides: list[str] = [],  # noqa: B006
     rewarm: Literal["never", "when_pool_grew_by", "always"] = "never",
@@ -35,15 +53,22 @@ def reselect(
         pool_grew_by: Examples that came in since the warmup was trained, over those in the pool then. 0.5 is a half.
         tell_above: Where a larger share of a target's selection is new, the event less.selection.changed is emitted, for automations.
     """
-    from flows import stages
     from flows.progress import board
-    from tasks.reselection import find_settings, find_unchanged
-    from tasks.stage_task import done_as
 
-    config = find_settings(selection, runs, overrides).spelled_out()
+    if not selection:
+        do = "Name it here; for a schedule make one with `less-flow schedule NAME --cron ...`."
+        raise ConfigError("selection", "the name of a selection or a configuration file", "none", do)
+    config = find_selection(selection, runs, overrides).spelled_out()
+
     again = RewarmSettings(when=rewarm, pool_grew_by=pool_grew_by)
-    with board(config.name, stages.stage_names(config)):
+    with board(config.name) as shown:
+        shown.announce(stage_names(config))
+        look_first(config)
+        from flows import stages  # takes long: what is imported here is what computes
+        from tasks.reselection import find_unchanged
+
         inputs, version, cost = stages.look(config)
         if last := find_unchanged(config, inputs, again):
-            return done_as("Unchanged", last, f"nothing changed since version {last.version}")
-        return make_version(config, version, inputs, again, cost, tell_above)
+            told = f"Nothing changed since version {last.version}."
+            return completed(last.model_copy(update={"unchanged": told}), name="Unchanged")
+        return completed(make_version(config, version, inputs, again, cost, tell_above))

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from less_core.basis import read_basis
 from less_core.config import SelectSettings
 from less_core.errors import ConfigError
-from less_core.settings_file import apply_overrides, load_settings, parse_settings
+from less_core.settings_file import FILES, apply_overrides, load_settings, parse_settings
 from less_core.storage.layout import Run
 from less_core.storage.versions import current_version
-
-FILES = (".yaml", ".yml")
 
 
 def find_selection(selection: str, runs: str, overrides: Sequence[str]) -> SelectSettings:

@@ -9,7 +9,7 @@ import pytest
 from service import Service, deployment, serving, wait_for
 
 from flows.cli import _parser
-from flows.serve import CLIENT_AUTH, SERVER_AUTH, is_loopback
+from flows.server.names import CLIENT_AUTH, SERVER_AUTH, is_loopback
 from less_core.config import SelectSettings
 
 
@@ -30,7 +30,7 @@ def test_serve_binds_to_loopback_unless_told_otherwise() -> None:
 
 def listening(service: Service) -> set[str]:
     """Return the addresses that the service's processes listen on."""
-    processes = [process for own in service.processes("prefect") for process in (own, *own.children(recursive=True))]
+    processes = [process for own in service.processes("") for process in (own, *own.children(recursive=True))]
     return {c.laddr.ip for p in processes for c in p.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN}
 
 
@@ -47,6 +47,9 @@ def test_service_listens_on_loopback_alone_and_lets_in_who_knows_the_password(
         assert httpx.post(find, json={}).status_code == 401
         assert httpx.post(find, json={}, auth=("team", "wrong")).status_code == 401
         (found,) = httpx.post(find, json={}, auth=("team", "secret")).json()
+        assert httpx.get(service.results).status_code == 401
+        assert httpx.get(service.results, auth=("team", "wrong")).status_code == 401
+        assert httpx.get(service.results, auth=("team", "secret")).status_code == 200
         # The worker and its runs get in by what `less-flow serve` hands on to them.
         client = httpx.Client(base_url=f"{service.base}/api/", auth=("team", "secret"), timeout=30)
         create = f"deployments/{found['id']}/create_flow_run"

@@ -10,10 +10,9 @@ from service import Service, deployment, serving
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """What `less-flow serve` serves, once a session: `select`, `reselect` and its schedule, which have no selection of their own."""
+    """What `less-flow serve` serves, once a session: forms that are filled with nothing."""
     folder = tmp_path_factory.mktemp("service")
-    runs = {"selection": "none", "runs": str(folder / "runs")}
-    deployments = [deployment("select", {"config": {}}), *(deployment(name, runs) for name in ("reselect", "reselect-nightly"))]
+    deployments = [deployment("select", {"config": {}}), deployment("quick-select", {}), deployment("reselect", {})]
     with serving(folder, deployments) as found:
         yield found
 

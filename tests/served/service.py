@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def wait_for(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     pytest.fail(f"waited {seconds} s in vain")
 
 
+def picture(page: Any, name: str) -> None:
+    """Keep a page as a picture in the folder that the environment variable SCREENSHOTS names, if it names one."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_timeout(1500)  # for what still moves
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
 @dataclass
 class Service:
     """A server, a worker and their deployments."""
@@ -44,6 +52,7 @@ class Service:
     folder: Path
     base: str
     process: subprocess.Popen[bytes]
+    results: str
     known: set[int] = field(default_factory=set)
 
     def post(self, path: str, body: Any = None) -> Any:
@@ -78,6 +87,25 @@ class Service:
         """Give a deployment other parameters to start with."""
         self.change(f"deployments/{self.deployment(deployment)['id']}", {"parameters": parameters})
 
+    def make_it_tick(self, deployment: str, seconds: int) -> str:
+        """Switch a deployment's schedule on and have it tick every few seconds, as a bare PATCH does; return the schedule's address."""
+        found = self.deployment(deployment)
+        (schedule,) = found["schedules"]
+        address = f"deployments/{found['id']}/schedules/{schedule['id']}"
+        pressed: list[float] = []
+
+        def ticks() -> bool:
+            # Again where the scheduler had just made runs of the old times: it makes no more while there are some.
+            if not pressed or time.monotonic() > pressed[-1] + 20:
+                every = {"interval": seconds, "anchor_date": datetime.now(UTC).isoformat(), "timezone": "UTC"}
+                self.change(address, {"active": True, "schedule": every})
+                pressed.append(time.monotonic())
+            soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+            return any(run["auto_scheduled"] and run["expected_start_time"] < soon for run in self.runs(deployment)[:3])
+
+        wait_for(ticks)
+        return address
+
     def limit(self, queue: str, runs: int) -> None:
         """Let so many runs of a queue of our pool be at work at a time."""
         self.change(f"work_pools/less/queues/{queue}", {"concurrency_limit": runs})
@@ -99,14 +127,35 @@ class Service:
         found: list[dict[str, Any]] = self.post("flow_runs/filter", body)
         return found
 
+    def logs(self, run: str, level: int = 0) -> list[str]:
+        """Return the lines of a run's log from a level on, its stages' and tasks' among them."""
+        ids = [run, *(stage["id"] for stage in self.stage_runs(run))]
+        body = {"logs": {"flow_run_id": {"any_": ids}, "level": {"ge_": level}}}
+        return [line["message"] for line in self.post("logs/filter", body)]
+
+    def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
+        """Return the artifacts on a run's own page by key."""
+        found = self.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+        return {artifact["key"]: artifact for artifact in found}
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of less-flow against this service."""
+        environment = service_environment(self.folder) | {"PREFECT_API_URL": f"{self.base}/api", "COLUMNS": "300"}
+        command = [sys.executable, "-m", "flows.cli", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def stage_runs(self, run: str) -> list[dict[str, Any]]:
+        """Return a run's stages."""
+        found: list[dict[str, Any]] = self.post("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}})
+        return found
+
     def stages(self, run: str) -> dict[str, str]:
-        """Return the states of a run's stages by name."""
-        body = {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}}
-        return {stage["name"]: stage["state"]["type"] for stage in self.post("flow_runs/filter", body)}
+        """Return the states of a run's stages by name; on the server a stage's name starts with its selection's."""
+        return {stage["name"].rpartition(" · ")[2]: stage["state"]["type"] for stage in self.stage_runs(run)}
 
     def stage(self, run: str, name: str) -> str:
         """Return the id of a run's stage."""
-        body = {"flow_runs": {"parent_flow_run_id": {"any_": [run]}, "name": {"any_": [name]}}}
+        body = {"flow_runs": {"parent_flow_run_id": {"any_": [run]}, "name": {"like_": f" · {name}"}}}
         return str(self.post("flow_runs/filter", body)[0]["id"])
 
     def processes(self, part: str) -> list[psutil.Process]:
@@ -126,16 +175,8 @@ class Service:
         return [process for engine in engines for process in (engine, *engine.children(recursive=True))]
 
 
-@contextmanager
-def serving(folder: Path, deployments: Sequence[dict[str, Any]]) -> Iterator[Service]:
-    """Serve deployments from a folder until the block ends, and see that nothing of it stays."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "prefect.yaml").write_text(yaml.safe_dump(project | {"deployments": list(deployments)}))
-    (folder / "deployments").symlink_to(ROOT / "deployments")
+def service_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a service in a folder, and of commands that are used with it."""
     environment = os.environ | {
         "PREFECT_HOME": str(folder / "home"),
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "3",
@@ -145,22 +186,45 @@ def serving(folder: Path, deployments: Sequence[dict[str, Any]]) -> Iterator[Ser
         "OMP_NUM_THREADS": "1",
     }
     environment.pop("PREFECT_API_URL", None)
+    return environment
+
+
+@contextmanager
+def serving(folder: Path, deployments: Sequence[dict[str, Any]]) -> Iterator[Service]:
+    """Serve deployments from a folder until the block ends, and see that nothing of it stays."""
+    port, results_port = free_ports()
+    project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "prefect.yaml").write_text(yaml.safe_dump(project | {"deployments": list(deployments)}))
+    if not (folder / "deployments").exists():
+        (folder / "deployments").symlink_to(ROOT / "deployments")
+    environment = service_environment(folder)
     log = folder / "serve.log"
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(port), "--results-port", str(results_port)]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
-        service = Service(folder, f"http://127.0.0.1:{port}", process)
+        service = Service(folder, f"http://127.0.0.1:{port}", process, f"http://127.0.0.1:{results_port}")
         try:
-            wait_for(lambda: service.process.poll() is not None or b"Worker 'less-worker' started" in log.read_bytes())
+            wait_for(lambda: service.process.poll() is not None or b"ready: " in log.read_bytes())
             assert service.process.poll() is None, log.read_text()
             yield service
         finally:
             service.process.send_signal(signal.SIGTERM)
             service.process.wait(60)
-    assert not service.processes("prefect")  # server, worker and runs ended with it
+    assert not service.processes("")  # server, worker, results and runs ended with it
+
+
+def free_ports() -> list[int]:
+    """Return two ports that nothing listens on."""
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1], other.getsockname()[1]]
 
 
 def deployment(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return a deployment of prefect.yaml with other parameters, those of its schedules left to them."""
+    """Return a deployment of prefect.yaml whose form is filled with other parameters."""
     (found,) = [d for d in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if d["name"] == name]
-    return found | {"parameters": parameters}
+    (step,) = found["build"]
+    ((function, inputs),) = step.items()
+    return found | {"build": [{function: inputs | {"parameters": parameters}}]}

@@ -10,7 +10,7 @@ from counts import FULL, Count
 from samples import conversation, write_jsonl
 from service import Service
 
-from flows.provide import QUEUE, RUNS_AT_ONCE
+from flows.server.setup import QUEUE, RUNS_AT_ONCE
 from less_core.config import SelectSettings
 from less_core.storage.layout import run_of
 

@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect import flow, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun
+from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Running
 
-from flows.provide import POOL, QUEUE, bury_dead_runs, provide_automations, provide_queue
+from flows.server.names import POOL
+from flows.server.setup import QUEUE, bury_dead_runs, provide_automations, provide_pool, provide_queue
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -75,7 +78,7 @@ def test_queue_is_made_with_room_for_one_run_and_a_changed_limit_is_kept() -> No
 
 
 def test_automations_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.chdir(Path(__file__).parents[3])
 
     async def run() -> list[int]:
         async with get_client() as client:
@@ -87,3 +90,48 @@ def test_automations_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
             return [len(found) for found in made]
 
     assert asyncio.run(run()) == [1, 1]
+
+
+def test_automation_that_says_something_else_is_renewed_and_one_that_was_switched_off_stays_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "deployments" / "crash-detection.yaml"
+    file.parent.mkdir()
+    ours = (Path(__file__).parents[3] / "deployments" / "crash-detection.yaml").read_text()
+    file.write_text(ours)
+    changes: list[UUID] = []
+
+    async def run() -> tuple[bool, bool, str]:
+        async with get_client() as client:
+            update = client.update_automation
+
+            async def count(automation_id: UUID, automation: AutomationCore) -> None:
+                changes.append(automation_id)
+                await update(automation_id, automation)
+
+            monkeypatch.setattr(client, "update_automation", count)
+            await provide_automations(client)
+            await provide_automations(client)
+            unchanged = not changes
+            (made,) = await client.read_automations_by_name("less-crash-detection")
+            await client.pause_automation(made.id)
+            file.write_text(ours.replace("CRASHED", "FAILED"))
+            await provide_automations(client)
+            (renewed,) = await client.read_automations_by_name("less-crash-detection")
+            await client.delete_automation(renewed.id)
+            return unchanged and renewed.id == made.id, renewed.enabled, str(renewed.actions[0].state.value)
+
+    assert asyncio.run(run()) == (True, False, "FAILED")
+    assert len(changes) == 1
+
+
+def test_pool_that_a_person_changed_is_left_as_it_is() -> None:
+    async def run() -> str | None:
+        async with get_client() as client:
+            await provide_pool(client)
+            await client.update_work_pool(POOL, WorkPoolUpdate(description="mine"))
+            await provide_pool(client)
+            return (await client.read_work_pool(POOL)).description
+
+    assert asyncio.run(run()) == "mine"

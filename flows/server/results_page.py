@@ -11,11 +11,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from flows.server.results_files import ResultsFolder, known_folders
 from less_core.errors import LessError
-from less_core.report.inert import clip, one_line, visible
+from less_core.report.inert import clip, one_line
+from less_core.report.pages import page_environment
+from less_core.report.wording import thousands
 from less_core.storage.files import list_folders, read_json
 from less_core.storage.layout import Run
 
@@ -207,13 +209,6 @@ def _time(moment: str, zone: str | None) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("flows.server", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["thousands"] = lambda value: f"{value:,}"
+    environment = page_environment("flows.server")
+    environment.filters["thousands"] = thousands
     return environment.get_template("results.html.j2")

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
 from less_core.report import change_wording, wording
 from less_core.report.drawing import data_uri
 from less_core.report.headline import headline, notices
 from less_core.report.inert import clip, one_line, visible
+from less_core.report.pages import page_environment
 from less_core.report.plots import plot_lengths, plot_scores, plot_sources
 from less_core.report.sources import SourceRow, source_rows
 from less_core.report.summary import RunSummary, TargetSummary
@@ -90,21 +90,9 @@ def _lengths_alt(target: TargetSummary) -> str:
     return f"Mean score by length: {'; '.join(parts) or 'no example'}."
 
 
-def _shown(value: object) -> object:
-    """Make every string that the template prints visible; markup has come through here already, piece by piece."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("less_core.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("less_core.report")
     filters = ["correlation", "duration", "percent", "plural", "rate", "ratio", "score", "size", "thousands"]
     environment.filters |= {name: getattr(wording, name) for name in filters}
     of_changes = ["agreement", "cost_in_words", "in_and_out", "model_in_words", "origins", "rank_move", "reason", "score_move"]

@@ -14,9 +14,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.context import get_run_context
 
+from flows.server.names import SELECTION_TAG
 from less_core.errors import ConfigError
 
-SELECTION_TAG = "less-selection"  # of the deployments that `less-flow schedule` makes
 LAST_RUN = "\n\nLast run, "  # begins what a deployment's description says of it
 
 logger = logging.getLogger(__name__)

@@ -4,6 +4,10 @@ from ipaddress import ip_address
 
 POOL = "less"  # the work pool
 WORKER = "less-worker"
+FORM = "reselect"  # the flow, and its deployment in prefect.yaml, that selections on a schedule are made after
+SELECTION_TAG = "less-selection"  # of the deployments that `less-flow schedule` makes, one a selection
+SKIPPED = "concurrency limit reached"  # what Prefect says of a tick that found the selection's last run still at work
+RECENT = 50  # runs among which the last one that was not skipped is looked for
 PROJECT = "prefect.yaml"
 
 API_URL, HOME, PROFILES = "PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILES_PATH"

@@ -13,15 +13,16 @@ from zoneinfo import ZoneInfo
 import httpx
 from jinja2 import Template
 
+from flows.server.names import FORM, RECENT, SELECTION_TAG, SKIPPED
 from flows.server.results_files import ResultsFolder, known_folders
 from less_core.errors import LessError
 from less_core.report.inert import clip, one_line
 from less_core.report.pages import page_environment
 from less_core.report.wording import thousands
+from less_core.settings_file import FILES
 from less_core.storage.files import list_folders, read_json
 from less_core.storage.layout import Run
 
-FLOW, TAG = "reselect", "less-selection"  # of the deployments that are a selection's schedule
 MOST = 200  # deployments
 READERS = 16  # an object store answers slowly
 ENDED_OR_AT_WORK = ["PENDING", "RUNNING", "PAUSED", "CANCELLING", "COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
@@ -100,7 +101,7 @@ async def ask_for_schedules(client: httpx.AsyncClient, ui: str) -> list[Schedule
     Raises:
         httpx.HTTPError: It does not answer, or refuses.
     """
-    wanted = {"flows": {"name": {"any_": [FLOW]}}, "deployments": {"tags": {"all_": [TAG]}}, "limit": MOST}
+    wanted = {"flows": {"name": {"any_": [FORM]}}, "deployments": {"tags": {"all_": [SELECTION_TAG]}}, "limit": MOST}
     deployments = await _ask(client, "deployments/filter", wanted)
     found = await asyncio.gather(*(_schedules_of(client, deployment, ui) for deployment in deployments))
     return [schedule for schedules in found for schedule in schedules]
@@ -111,7 +112,7 @@ async def _schedules_of(client: httpx.AsyncClient, deployment: dict[str, Any], u
         _first_run(client, deployment, ["SCHEDULED"], "EXPECTED_START_TIME_ASC"),
         _first_run(client, deployment, ENDED_OR_AT_WORK, "EXPECTED_START_TIME_DESC"),
     )
-    named = not str(deployment["parameters"].get("selection", "")).endswith((".yaml", ".yml"))  # a file says its own folder
+    named = not str(deployment["parameters"].get("selection", "")).endswith(FILES)  # a file says its own folder
     views = []
     for schedule in deployment["schedules"]:
         rule = schedule["schedule"]
@@ -137,10 +138,10 @@ async def _first_run(client: httpx.AsyncClient, deployment: dict[str, Any], stat
         "deployments": {"id": {"any_": [deployment["id"]]}},
         "flow_runs": {"state": {"type": {"any_": states}}},
         "sort": sort,
-        "limit": 1,
+        "limit": RECENT,
     }
     found = await _ask(client, "flow_runs/filter", body)
-    return found[0] if found else None
+    return next((run for run in found if SKIPPED not in ((run["state"] or {}).get("message") or "")), None)
 
 
 async def _ask(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:

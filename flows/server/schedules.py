@@ -33,19 +33,16 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
-from flows.scheduled import SELECTION_TAG
+from flows.server.names import FORM, RECENT, SELECTION_TAG, SKIPPED
 from less_core.config import absolute_path
 from less_core.errors import ConfigError
 from less_core.reselection import find_selection
 from less_core.settings_file import FILES
 
-FORM = "reselect"  # the deployment of prefect.yaml that those of selections are made after
 SLUG = "less-flow"  # of the schedule that the command made; others are a person's
 # What a deployment of a selection shares with the form, and gets anew after an upgrade.
 SHARED = ("entrypoint", "path", "pull_steps", "parameter_openapi_schema", "work_pool_name", "work_queue_name")
-RECENT = 50  # runs among which the last one that was not skipped is looked for
 ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED)
-SKIPPED = "concurrency limit reached"  # what Prefect says of a tick that found another run at work
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from playwright.sync_api import Page
 from service import Service, wait_for
 
 from flows.results_links import results_link
-from flows.server.names import RESULTS_HOME, RESULTS_URL
-from flows.server.results_page import FLOW, TAG
+from flows.server.names import FORM, RESULTS_HOME, RESULTS_URL, SELECTION_TAG
 from less_core.config import SelectSettings
 
 pytestmark = pytest.mark.slow
@@ -20,10 +19,16 @@ pytestmark = pytest.mark.slow
 
 def schedule(service: Service, name: str, selection: str, parameters: dict[str, str]) -> str:
     """Make a deployment that is a selection's schedule; return its id."""
-    flow = service.post("flows/filter", {"flows": {"name": {"any_": [FLOW]}}})[0]["id"]
+    flow = service.post("flows/filter", {"flows": {"name": {"any_": [FORM]}}})[0]["id"]
     pool = {"work_pool_name": "less", "work_queue_name": "device"}
     nightly = {"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "Europe/Berlin"}}
-    body = {"name": name, "flow_id": flow, "tags": [TAG], "parameters": {"selection": selection} | parameters, "schedules": [nightly]}
+    body = {
+        "name": name,
+        "flow_id": flow,
+        "tags": [SELECTION_TAG],
+        "parameters": {"selection": selection} | parameters,
+        "schedules": [nightly],
+    }
     copied = {key: service.deployment("reselect")[key] for key in ("entrypoint", "pull_steps", "path")}
     return str(service.post("deployments/", body | pool | copied)["id"])
 

@@ -1,5 +1,6 @@
 """What the server of results gives out, to whom, and what it keeps to itself."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from flows.results_links import results_link
 from flows.server.names import API_URL, CLIENT_AUTH, EVERYWHERE, RESULTS_HOME, RESULTS_URL, SERVER_AUTH
 from flows.server.results import hosts_of, make_app
-from flows.server.results_page import RunView, ScheduleView, SelectionView, render_page
+from flows.server.results_page import RunView, ScheduleView, SelectionView, ask_for_schedules, render_page
 from less_core.storage.files import write_json, write_whole
 from less_core.storage.layout import Run
 from less_core.storage.versions import new_version, publish
@@ -253,6 +255,27 @@ def test_page_shows_what_became_of_a_schedule() -> None:
     for shown in ("0 3 * * *", "Europe/Berlin", "2026-03-02 03:00", "Failed", "a pool is missing", 'href="http://ui/runs/flow-run/1"'):
         assert shown in page
     assert "does not answer" not in page
+
+
+def test_last_run_of_a_schedule_is_not_one_that_was_skipped() -> None:
+    told = {"start_time": None, "end_time": None, "expected_start_time": "2026-03-01T02:00:00Z"}
+    skipped = told | {"id": "2", "state": {"type": "CANCELLED", "name": "Cancelled", "message": "Deployment concurrency limit reached."}}
+    failed = told | {"id": "1", "state": {"type": "FAILED", "name": "Failed", "message": "a pool is missing"}}
+    rule = {"active": True, "schedule": {"cron": "0 3 * * *", "timezone": "UTC"}}
+    deployment = {"id": "d", "name": "maths", "parameters": {"selection": "maths"}, "paused": False, "schedules": [rule]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("deployments/filter"):
+            return httpx.Response(200, json=[deployment])
+        return httpx.Response(200, json=[] if b"EXPECTED_START_TIME_ASC" in request.content else [skipped, failed])
+
+    async def ask() -> list[ScheduleView]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://server/api/") as client:
+            return await ask_for_schedules(client, "http://ui")
+
+    (found,) = asyncio.run(ask())
+    assert found.last is not None
+    assert (found.last.state, found.last.message) == ("Failed", "a pool is missing")
 
 
 def test_text_of_others_is_no_html_on_the_page() -> None:

@@ -1,9 +1,7 @@
 """The end of a run, as its own page shows it: the result with its files, or the one sentence that says what went wrong."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
-from functools import partial, wraps
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -24,8 +22,6 @@ from tasks.run_logs import keep_run_logs_plain
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PAGE: ContextVar[Context | None] = ContextVar("page", default=None)
-
 
 def answering(function: Callable[P, R]) -> Callable[P, R]:
     """Make a flow's function one whose run can be paused, and whose page says how it ended. It stands right below `@flow`.
@@ -37,15 +33,14 @@ def answering(function: Callable[P, R]) -> Callable[P, R]:
     def run(*arguments: P.args, **options: P.kwargs) -> Any:
         keep_run_logs_plain()
         try:
-            with resting_when_paused(), _page_of_this_run():
+            with resting_when_paused():
                 refuse_form_defaults()
                 ended: Any = function(*arguments, **options)
         except LessError as error:
             from less_core.report.result_markdown import render_failure
 
             key, page = artifact_key(_run_name(), "what-went-wrong"), render_failure(error)
-            show = partial(on_run_page, create_markdown_artifact, key, markdown=page, description="What went wrong")
-            attempt("what went wrong", show)
+            attempt("what went wrong", lambda: create_markdown_artifact(key=key, markdown=page, description="What went wrong"))
             ended = Failed(message=str(error), data=error)
         if isinstance(ended, State):
             tell_selection(ended)
@@ -63,30 +58,16 @@ def completed(run: RunRef, *, name: str = "Completed") -> Any:
     """
     from less_core.report.result_markdown import render_result, result_line
 
-    link = results_link(absolute_path(run.folder), "report.html")
-    page, told = render_result(run, link), result_line(run)
-    show = partial(on_run_page, create_markdown_artifact, artifact_key(run.name, "result"), markdown=page, description=told)
-    attempt("the result", show)
+    link, told = results_link(absolute_path(run.folder), "report.html"), result_line(run)
+    page = render_result(run, link)
+    attempt(
+        "the result",
+        lambda: create_markdown_artifact(key=artifact_key(run.name, "result"), markdown=page, description=told),
+    )
     if link:
-        key, told = artifact_key(run.name, "report-page"), f"Report of {run.name}"
-        show = partial(on_run_page, create_link_artifact, key, link=link, link_text="Open the report", description=told)
-        attempt("the report's link", show)
-    return Completed(name=name, message=result_line(run), data=run)
-
-
-def on_run_page(create: Callable[..., Any], key: str, **artifact: Any) -> Any:
-    """Create an artifact on the page of the whole run, also from within a stage; return what `create` returns."""
-    page = _PAGE.get() or copy_context()
-    return page.run(create, key=key, **artifact)
-
-
-@contextmanager
-def _page_of_this_run() -> Iterator[None]:
-    token = _PAGE.set(copy_context())
-    try:
-        yield
-    finally:
-        _PAGE.reset(token)
+        key, about = artifact_key(run.name, "report-page"), f"Report of {run.name}"
+        attempt("the report's link", lambda: create_link_artifact(link, "Open the report", key=key, description=about))
+    return Completed(name=name, message=told, data=run)
 
 
 def _run_name() -> str:

@@ -59,6 +59,7 @@ class Board:
     def __init__(self, name: str, *, foreseen: bool = True) -> None:
         self.name = name
         self.log = get_run_logger()  # the run's own, also when a stage writes to it
+        self._page = copy_context()  # so that what is made in it is on the run's page, also when a stage makes it
         self.began = time.monotonic()
         self.forecast = Forecast(self.began)
         self.results = ""  # the folder that the stages write their results to
@@ -75,6 +76,10 @@ class Board:
         """Show all stages that will come, in order."""
         self._rows = {stage: {"stage": stage, "progress": "waiting"} for stage in stages}
         attempt(f"progress of {self.name}", lambda: self._update(f"{self.name}: starting"))
+
+    def create(self, artifact: Callable[..., Done], **contents: Any) -> Done:
+        """Create an artifact on the page of the whole run; return what Prefect's function returns."""
+        return self._page.run(artifact, **contents)
 
     def look_ahead(self, outlook: Callable[[], tuple[Iterable[Step], float, bool]]) -> None:
         """Start the forecast from what is expected. If that fails, the run goes on without a forecast."""
@@ -158,6 +163,12 @@ def board(name: str, *, foreseen: bool = True) -> Iterator[Board]:
 def current_board() -> Board | None:
     """Return the board of the run that this is part of."""
     return _BOARD.get()
+
+
+def on_run_page(artifact: Callable[..., Any], **contents: Any) -> Any:
+    """Create an artifact on the page of the whole run, also from within a stage; return what Prefect's function returns."""
+    shown = current_board()
+    return shown.create(artifact, **contents) if shown else artifact(**contents)
 
 
 class Stage:

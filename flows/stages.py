@@ -19,8 +19,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.urls import url_for
 
 from flows.artifacts import artifact_key
-from flows.outcome import on_run_page
-from flows.progress import Stage, attempt, current_board, show_plan
+from flows.progress import Stage, attempt, current_board, on_run_page, show_plan
 from flows.runners import FAR, HERE, asking_for
 from less_core.config import RewarmSettings, SelectSettings
 from less_core.methods import REPORT, RERANK
@@ -250,7 +249,7 @@ def select_and_report(
         write_report(version, summary)
         if changes:
             attempt("what changed", lambda: show_changes(config.name, version.name, changes))
-        artifact = attempt("the report", lambda: show_report(config.name, summary, changes)) or ""
+        artifact = attempt("the report", lambda: show_report(config.name, summary)) or ""
         run = publish_version(config, version, inputs, checkpoints, selections, costs, artifact)
         stage.done(selected, selected)
     announce(run, changes, tell_above)
@@ -264,15 +263,14 @@ def foresee(config: SelectSettings, model: ModelRef, prepared: PreparedRef, kept
         shown.look_ahead(lambda: look_ahead(config, model, prepared, kept))
 
 
-def show_report(name: str, summary: RunSummary, changes: ChangeSummary | None) -> str:
+def show_report(name: str, summary: RunSummary) -> str:
     """Make the report's artifacts on the run's page; return the address of the report's."""
     for target in summary.targets:
         picture = data_uri(plot_scores(target))
         key = artifact_key(name, f"scores-{target.name}")
         on_run_page(create_image_artifact, key=key, image_url=picture, description=f"Scores for {target.name}")
     key, page = artifact_key(name, "report"), render_markdown(summary)
-    report = on_run_page(create_markdown_artifact, key=key, markdown=page, description=f"Report of {name}")
-    return artifact_url(report)
+    return artifact_url(on_run_page(create_markdown_artifact, key=key, markdown=page, description=f"Report of {name}"))
 
 
 def show_changes(name: str, version: str, changes: ChangeSummary) -> None:

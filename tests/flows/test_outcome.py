@@ -7,7 +7,8 @@ from prefect import Flow, flow, get_client, task
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowFilter, FlowFilterName
 
 from flows import outcome
-from flows.outcome import answering, on_run_page
+from flows.outcome import answering
+from flows.progress import board, on_run_page
 from less_core.errors import ConfigError
 from less_core.refs import RunRef
 
@@ -42,13 +43,20 @@ def breaks() -> None:
 def shows() -> None:
     from prefect.artifacts import create_markdown_artifact
 
-    on_run_page(create_markdown_artifact, "of-the-run", markdown="found")
+    on_run_page(create_markdown_artifact, key="of-the-run", markdown="found")
 
 
 @flow(name="parent-of-an-artifact")
-@answering
 def parent() -> None:
-    shows()
+    with board("parent", foreseen=False):
+        shows()
+
+
+@flow(name="parent-of-a-failure")
+@answering
+def parent_of_a_failure() -> None:
+    with board("parent", foreseen=False):
+        fails()
 
 
 def artifacts(of: Flow) -> dict[str, str]:
@@ -81,7 +89,15 @@ def test_a_bug_is_left_to_prefect() -> None:
 
 def test_an_artifact_made_within_a_stage_is_on_the_page_of_the_whole_run() -> None:
     parent()
-    assert artifacts(parent) == {"of-the-run": "found"}
+    assert artifacts(parent)["of-the-run"] == "found"
+    assert artifacts(shows) == {}
+
+
+def test_a_failure_within_another_run_is_told_on_the_pages_of_both() -> None:
+    before = len(artifacts(fails))
+    parent_of_a_failure(return_state=True)
+    assert len(artifacts(fails)) == before + 1
+    assert [key for key in artifacts(parent_of_a_failure) if key.endswith("what-went-wrong")]
 
 
 def test_a_relative_folder_of_results_is_linked_by_its_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,30 +21,30 @@ logger = logging.getLogger(__name__)
 def prepare_demo() -> SelectSettings:
     """Make the demo's model and data where they are not there yet, and return its settings."""
     settings = load_settings(SETTINGS)
-    provide_demo(settings)
+    provide_demo_data(settings)
+    provide_demo_model(settings)
     return settings
 
 
-def provide_demo(settings: SelectSettings) -> None:
-    """Make the demo's model and data where a run names them and they are not there yet: the forms in the UI are filled with them.
+def provide_demo_data(settings: SelectSettings) -> None:
+    """Make the demo's data where a run names a file of it that is not there: the forms in the UI are filled with them."""
+    paths = [*(pool.path for pool in settings.pools), *(target.path for target in settings.targets)]
+    named = [Path(settings.data_path(path)) for path in paths if path]
+    if any(path.parent == FOLDER / "data" and path.name in DATA and not path.exists() for path in named):
+        write_demo_data(FOLDER / "data", per_skill=PER_SKILL)
+
+
+def provide_demo_model(settings: SelectSettings) -> None:
+    """Make the demo's model where a run names it and it is not there, which takes half a minute.
 
     Raises:
         ConfigError: The package that carries the model is not installed.
     """
-    provide_demo_data(settings)
     if Path(settings.model.path) == FOLDER / "model" and not (FOLDER / "model" / "config.json").exists():
         from less_core.model.smollm2 import convert_smollm2
 
         logger.info("making the demo's model in %s", FOLDER / "model")
         convert_smollm2(FOLDER / "model")
-
-
-def provide_demo_data(settings: SelectSettings) -> None:
-    """Make the demo's data where a run names a file of it that is not there."""
-    paths = [*(pool.path for pool in settings.pools), *(target.path for target in settings.targets)]
-    named = [Path(settings.data_path(path)) for path in paths if path]
-    if any(path.parent == FOLDER / "data" and path.name in DATA and not path.exists() for path in named):
-        write_demo_data(FOLDER / "data", per_skill=PER_SKILL)
 
 
 def demo_verdict(run: RunRef) -> str:

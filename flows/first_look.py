@@ -1,6 +1,6 @@
 """The first seconds of a run, before its libraries are imported."""
 
-from flows.demo import provide_demo, provide_demo_data
+from flows.demo import provide_demo_data, provide_demo_model
 from less_core.config import SelectSettings
 from less_core.first_look import check_paths
 
@@ -13,4 +13,4 @@ def look_first(settings: SelectSettings) -> None:
     """
     provide_demo_data(settings)
     check_paths(settings)
-    provide_demo(settings)  # its model takes half a minute
+    provide_demo_model(settings)  # last, as it takes half a minute

@@ -15,6 +15,11 @@ class LessError(Exception):
         return (_restore, (type(self), self.where, str(self)))
 
 
+def in_short(error: BaseException | None) -> str:
+    """Return an exception's kind and what it says in one line, for a part of a message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.') or 'no message'}"
+
+
 def _fit(part: str, most: int) -> str:
     """Return a part of a message without what hides or breaks the line, which paths and the texts of libraries may hold, and at length."""
     cut = part if len(part) <= most else f"{part[: most // 2]} … {part[-most // 2 :]}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import fsspec
 
-from less_core.errors import StorageError
+from less_core.errors import ConfigError, StorageError, in_short
 
 OBJECT_STORES = {"s3", "gs"}  # an object appears there when its upload is complete, and there is no renaming, only copying
 
@@ -23,6 +23,19 @@ _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotF
 # What a folder holds is asked each time: others write there too, and a listing that a client keeps would hide what they wrote.
 for _protocol in OBJECT_STORES:
     fsspec.config.conf.setdefault(_protocol, {})["use_listings_cache"] = False
+
+
+def open_address(where: str, address: str) -> tuple[Any, str]:
+    """Return the file system of an address that a user gave, and the path in it.
+
+    Raises:
+        ConfigError: Nothing can open it; names `where` it was given.
+    """
+    try:
+        file_system, inner = fsspec.core.url_to_fs(address)
+    except Exception as error:  # no such protocol, its package is not installed, or what its client raises
+        raise ConfigError(where, "an address that fsspec can open", in_short(error), "Check what stands before `://`.") from error
+    return file_system, inner
 
 
 def is_object_store(file_system: Any) -> bool:
@@ -46,8 +59,7 @@ def writing(path: str) -> Iterator[None]:
         # Libraries that write by themselves (safetensors, torch) lose the number of the error: then the disk is asked.
         if getattr(error, "errno", None) not in _REFUSED and not _is_full(path):
             raise
-        got = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
-        raise StorageError(path, "a disk with room that can be written", got, _DO) from error
+        raise StorageError(path, "a disk with room that can be written", in_short(error), _DO) from error
 
 
 def _is_full(path: str) -> bool:
@@ -70,5 +82,6 @@ def asking(address: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, PermissionError) and type(error).__name__ not in _NO_CREDENTIALS:
             raise
-        got = f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
-        raise StorageError(address, "leave to read and write there", got, "Check the rights, and for a URL the credentials.") from error
+        raise StorageError(
+            address, "leave to read and write there", in_short(error), "Check the rights, and for a URL the credentials."
+        ) from error

@@ -3,12 +3,10 @@
 `preflight` checks the rest, with the libraries that it takes.
 """
 
-import fsspec
-
 from less_core.config import SelectSettings, absolute_path
-from less_core.data.files import CHECK_PATH, find_files, first_line
+from less_core.data.files import CHECK_PATH, find_files
 from less_core.errors import ConfigError, DataError
-from less_core.file_systems import asking
+from less_core.file_systems import asking, open_address
 from less_core.model.place import is_model_folder
 
 
@@ -37,9 +35,6 @@ def check_paths(settings: SelectSettings) -> None:
 
 
 def _exists(path: str) -> bool:
-    try:
-        file_system, inner = fsspec.core.url_to_fs(path)
-    except (ImportError, ValueError) as error:  # no such protocol, or its package is not installed
-        raise ConfigError(path, "an address that fsspec can open", first_line(error), "Check what stands before `://`.") from None
+    file_system, inner = open_address(path, path)
     with asking(path):
         return bool(file_system.exists(inner))

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -20,7 +19,8 @@ from less_core.data.files import find_files
 from less_core.data.index import parse_row
 from less_core.data.pools import open_pool
 from less_core.data.targets import load_target
-from less_core.errors import ConfigError, DataError, StorageError
+from less_core.errors import ConfigError, DataError, StorageError, in_short
+from less_core.file_systems import open_address
 from less_core.inspection import find_device, open_encoder
 from less_core.methods import checkpoint_numbers, count_available, needs_warmup
 from less_core.model.loading import WEIGHTS, check_positions, check_target_modules, model_folder, outline_model
@@ -81,7 +81,7 @@ def check_space(store: str, needed: int) -> None:
         ConfigError: It has fewer.
     """
     where = f"store = {store}"
-    file_system, inner = _open_address(where, store)
+    file_system, inner = open_address(where, store)
     if not isinstance(file_system, LocalFileSystem):
         return
     free = shutil.disk_usage(_nearest(inner)).free
@@ -95,7 +95,7 @@ def _check_folder(key: str, value: str, folder: str) -> None:
     where, do = f"{key} = {value}", "Name another folder, or see to the right to write there."
     if not value.strip():
         raise ConfigError(key, "a folder or a URL", repr(value), "Name one, or leave the key out.")
-    file_system, inner = _open_address(where, folder)
+    file_system, inner = open_address(where, folder)
     if isinstance(file_system, LocalFileSystem):
         # The folder is not made, so that nothing has to be deleted that another run may be about to use.
         folder = inner = _nearest(inner)
@@ -108,7 +108,7 @@ def _check_folder(key: str, value: str, folder: str) -> None:
             file_system.rm(fsspec.core.url_to_fs(probe)[1])
     except Exception as error:  # clients of remote systems raise many kinds
         cause = error.__cause__ if isinstance(error, StorageError) else error
-        raise ConfigError(where, "a folder that can be written", _reason(cause), do) from cause
+        raise ConfigError(where, "a folder that can be written", in_short(cause), do) from cause
     if is_file:
         raise ConfigError(where, "a folder", f"a file at {inner}", do)
 
@@ -118,14 +118,6 @@ def _nearest(path: str) -> str:
     return next(str(place) for place in (Path(path), *Path(path).parents) if os.path.lexists(place))
 
 
-def _open_address(where: str, address: str) -> tuple[Any, str]:
-    try:
-        file_system, inner = fsspec.core.url_to_fs(address)
-    except Exception as error:  # no such protocol, its package is not installed, or what its client raises
-        raise ConfigError(where, "an address that fsspec can open", _reason(error), "Check what stands before `://`.") from error
-    return file_system, inner
-
-
 def _check_model(settings: SelectSettings) -> None:
     folder = model_folder(settings.model.path, weights=False)
     for path in sorted(folder.glob(WEIGHTS)):
@@ -133,7 +125,7 @@ def _check_model(settings: SelectSettings) -> None:
             with safe_open(path, "pt"):  # reads the header and compares it with the file's length
                 pass
         except (SafetensorError, OSError) as error:
-            raise ConfigError(str(path), "a whole safetensors file", _reason(error), "Fetch or copy the file again.") from error
+            raise ConfigError(str(path), "a whole safetensors file", in_short(error), "Fetch or copy the file again.") from error
     outline = outline_model(folder)
     check_target_modules(outline, settings.model.lora)
     check_positions(outline, settings.features.max_length)
@@ -141,7 +133,7 @@ def _check_model(settings: SelectSettings) -> None:
 
 
 def _check_checkpoint(path: str, lora: LoraSettings) -> None:
-    _open_address(f"warmup.checkpoints, {path}", path)
+    open_address(f"warmup.checkpoints, {path}", path)
     ours = is_checkpoint(path)
     if not ours and not Path(path).is_dir():
         do = "Check the path. Checkpoints of other tools must be in local folders."
@@ -159,7 +151,7 @@ def _check_adapter(path: str, lora: LoraSettings) -> None:
     try:
         config = dict(json.loads(read_bytes(path, made_by="the training of the checkpoint")))
     except (ValueError, TypeError) as error:
-        raise ConfigError(path, "a JSON object", _reason(error), "Name a checkpoint that peft saved.") from error
+        raise ConfigError(path, "a JSON object", in_short(error), "Name a checkpoint that peft saved.") from error
     do = "Set model.lora as the adapter was trained, or leave this checkpoint out of warmup.checkpoints."
     for key, ours in (("r", lora.rank), ("lora_alpha", lora.alpha)):
         if config.get(key) != ours:
@@ -192,8 +184,4 @@ def _readable(path: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise DataError(path, "files that can be read", _reason(error), "See to the right to read them.") from error
-
-
-def _reason(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.') or 'no message'}"
+        raise DataError(path, "files that can be read", in_short(error), "See to the right to read them.") from error

@@ -144,7 +144,7 @@ def _reselect(arguments: argparse.Namespace) -> None:
 
 
 def _schedule(arguments: argparse.Namespace) -> None:
-    from flows.schedule import check_server, print_scheduled, schedule_from_arguments
+    from flows.print_schedules import check_server, print_scheduled, schedule_from_arguments
 
     check_server()
     if arguments.selection:

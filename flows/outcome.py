@@ -13,7 +13,7 @@ from flows.artifacts import artifact_key
 from flows.pausing import resting_when_paused
 from flows.progress import attempt
 from flows.results_links import results_link
-from flows.scheduled import refuse_form_defaults, tell_selection
+from flows.scheduled_runs import refuse_form_defaults, tell_selection
 from less_core.config import absolute_path
 from less_core.errors import LessError
 from less_core.refs import RunRef

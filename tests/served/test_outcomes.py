@@ -6,12 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 from service import Service, picture, wait_for
 
 from less_core.config import SelectSettings
 
 pytestmark = pytest.mark.slow
+
+V2, V1 = "/v2", ""  # where the pages of Prefect's two UIs begin; `/` leads to V2
+HEIGHT = 1000  # pixels of the browser's window
 
 
 @pytest.fixture
@@ -36,10 +39,19 @@ def test_a_wrong_path_is_the_runs_state_and_an_artifact_before_anything_heavy_is
     assert "nowhere" in artifact["data"]
     log = wait_for(lambda: [line for line in service.logs(run) if "nowhere" in line])
     assert "Traceback" not in "".join(log)
-    assert len(service.logs(run)) < 12
-    page.goto(f"{service.base}/v2/runs/flow-run/{run}")
-    page.get_by_text(reason).first.wait_for()
-    picture(page, "failed-run")
+    assert len(service.logs(run)) < 10
+    assert not [line for line in service.logs(run) if "submit" in line]  # the worker's log has it
+    for at in (V2, V1):
+        page.goto(f"{service.base}{at}/runs/flow-run/{run}")
+        told = page.get_by_text(reason).first
+        told.wait_for()
+
+        def above_the_fold(told: Locator = told) -> bool:
+            box = told.bounding_box()
+            return box is not None and box["y"] + box["height"] < HEIGHT
+
+        wait_for(above_the_fold, 30)  # the picture of stages above it shrinks once the page knows that there are none
+        picture(page, f"failed-run{at.replace('/', '-')}")
 
 
 def test_a_finished_run_names_its_files_and_one_click_opens_the_report(service: Service, page: Page, quick: dict[str, Any]) -> None:
@@ -55,6 +67,14 @@ def test_a_finished_run_names_its_files_and_one_click_opens_the_report(service: 
     address = link["data"].partition("](")[2].partition(")")[0] or link["data"]
     assert httpx.get(address, timeout=30).text == (folder / "report.html").read_text()
     assert address in result["data"]
+    for at in (V2, V1):
+        page.goto(f"{service.base}{at}/runs/flow-run/{run}")
+        page.get_by_text("Artifacts", exact=True).click()
+        page.get_by_text("answers-result", exact=True).first.click()
+        page.get_by_text(f"{folder}/selected/target.jsonl").first.wait_for()
+        report = page.get_by_role("link", name="open it in the browser").first
+        assert report.get_attribute("href") == address
+        picture(page, f"result-page{at.replace('/', '-')}")
     opened = page.goto(address)
     assert opened is not None
     assert opened.ok

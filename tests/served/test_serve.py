@@ -99,7 +99,7 @@ def test_select_then_reselect_from_the_browser(service: Service, page: Page, set
     counts = row.first.inner_text().split()
     assert {str(POOL + NEW), str(POOL), str(NEW)} <= set(counts)  # all, reused, computed
     picture(page, "stage-table")
-    page.goto(f"{service.base}/runs/flow-run/{service.stage(again, 'selection and report')}")
+    page.goto(f"{service.base}/runs/flow-run/{again}")
     page.get_by_text("Artifacts", exact=True).click()
     page.get_by_text("browser-changes").first.click()
     page.get_by_text("what changed").first.wait_for()

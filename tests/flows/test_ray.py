@@ -6,6 +6,7 @@ from typing import Any
 
 import psutil
 import pytest
+from counts import in_full
 from midst import at_shard, left, shards
 from samples import assert_same_files
 
@@ -71,6 +72,7 @@ def test_two_nodes_leave_what_this_process_leaves(settings, alone) -> None:
     assert_same_files(left(settings), alone)
 
 
+@in_full("a Dask worker that dies")
 def test_node_that_dies_costs_its_unfinished_shards_and_nothing_else(settings, alone, cluster, nodes) -> None:
     victim = nodes[1]
     with at_shard(settings, 12, lambda: at_work(victim), lambda: cluster.remove_node(victim, allow_graceful=False)) as kept:

@@ -142,7 +142,7 @@ def test_killed_run_is_shown_as_crashed_and_the_next_goes_on(service, settings, 
     assert_goes_on(service, settings, undisturbed)
 
 
-@in_full("a killed run, and the service's processes killed one by one")
+@in_full("a killed run")
 def test_killed_worker_takes_its_run_with_it_and_is_started_again_for_the_next(service, settings, undisturbed) -> None:
     run = select_until(service, settings, 12)
     (worker,) = service.processes("worker start")
@@ -152,7 +152,7 @@ def test_killed_worker_takes_its_run_with_it_and_is_started_again_for_the_next(s
     assert_goes_on(service, settings, undisturbed)
 
 
-@in_full("a killed run, and the service's processes killed one by one")
+@in_full("a killed run")
 def test_killed_server_is_started_again_and_a_run_goes_on(service, settings, undisturbed) -> None:
     run = select_until(service, settings, 12)
     (server,) = service.processes("server start")

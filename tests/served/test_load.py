@@ -16,7 +16,7 @@ from less_core.storage.layout import run_of
 
 pytestmark = pytest.mark.slow
 
-RUNS, AT_ONCE = (20, 2) if FULL else (3, 1)
+RUNS, AT_ONCE = (20, 2) if FULL else (2, 1)
 PATIENCE = 900  # seconds for all of them
 
 

@@ -50,7 +50,7 @@ def test_a_wrong_path_is_the_runs_state_and_an_artifact_before_anything_heavy_is
             box = told.bounding_box()
             return box is not None and box["y"] + box["height"] < HEIGHT
 
-        wait_for(above_the_fold, 30)  # the picture of stages above it shrinks once the page knows that there are none
+        wait_for(above_the_fold)  # the picture of stages above it shrinks once the page knows that there are none
         picture(page, f"failed-run{at.replace('/', '-')}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from service import Service, deployment, serving
+from service import HEIGHT, Service, deployment, serving
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +26,5 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        yield browser.new_page(viewport={"width": 1400, "height": HEIGHT})
         browser.close()

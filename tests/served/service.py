@@ -23,6 +23,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180  # seconds for anything that happens
+V2, V1 = "/v2", ""  # where the pages of Prefect's two UIs begin; `/` leads to V2
+HEIGHT = 1000  # pixels of the browser's window
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -36,6 +38,28 @@ def wait_for(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
             pass
         time.sleep(0.2)
     pytest.fail(f"waited {seconds} s in vain")
+
+
+def press_until(done: Callable[[], Any], press: Callable[[], Any], every: float = 20) -> Any:
+    """Press until something comes of it, and return that: a page that is not ready, or a server whose SQLite is busy, loses a press.
+
+    Args:
+        done: Looks whether something came of it.
+        press: Done at once, and again after so many seconds without effect.
+        every: Seconds between two presses.
+    """
+    press()
+    last = time.monotonic()
+
+    def look() -> Any:
+        nonlocal last
+        found = done()
+        if not found and time.monotonic() > last + every:
+            press()
+            last = time.monotonic()
+        return found
+
+    return wait_for(look)
 
 
 def picture(page: Any, name: str) -> None:
@@ -92,18 +116,17 @@ class Service:
         found = self.deployment(deployment)
         (schedule,) = found["schedules"]
         address = f"deployments/{found['id']}/schedules/{schedule['id']}"
-        pressed: list[float] = []
+
+        def set_times() -> None:
+            every = {"interval": seconds, "anchor_date": datetime.now(UTC).isoformat(), "timezone": "UTC"}
+            self.change(address, {"active": True, "schedule": every})
 
         def ticks() -> bool:
-            # Again where the scheduler had just made runs of the old times: it makes no more while there are some.
-            if not pressed or time.monotonic() > pressed[-1] + 20:
-                every = {"interval": seconds, "anchor_date": datetime.now(UTC).isoformat(), "timezone": "UTC"}
-                self.change(address, {"active": True, "schedule": every})
-                pressed.append(time.monotonic())
             soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
             return any(run["auto_scheduled"] and run["expected_start_time"] < soon for run in self.runs(deployment)[:3])
 
-        wait_for(ticks)
+        # Again where the scheduler had just made runs of the old times: it makes no more while there are some.
+        press_until(ticks, set_times)
         return address
 
     def limit(self, queue: str, runs: int) -> None:
@@ -179,6 +202,7 @@ def service_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a service in a folder, and of commands that are used with it."""
     environment = os.environ | {
         "PREFECT_HOME": str(folder / "home"),
+        "PWD": str(folder),  # as a shell in this folder has it; deployments take the runs' folder from it
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "3",
         "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "3",
         "PREFECT_WORKER_QUERY_SECONDS": "2",

@@ -7,14 +7,11 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page
-from service import Service, picture, wait_for
+from service import HEIGHT, V1, V2, Service, picture, wait_for
 
 from less_core.config import SelectSettings
 
 pytestmark = pytest.mark.slow
-
-V2, V1 = "/v2", ""  # where the pages of Prefect's two UIs begin; `/` leads to V2
-HEIGHT = 1000  # pixels of the browser's window
 
 
 @pytest.fixture

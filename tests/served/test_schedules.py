@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,7 +12,7 @@ import pytest
 import yaml
 from playwright.sync_api import Page
 from samples import conversation, write_jsonl
-from service import ENDED, Service, service_environment, wait_for
+from service import ENDED, V1, V2, Service, press_until, service_environment, wait_for
 
 from less_core.config import SelectSettings
 
@@ -45,19 +44,8 @@ def schedule_of(service: Service, name: str) -> dict[str, Any]:
 
 
 def press_switch(service: Service, page: Page, name: str, *, on: bool) -> None:
-    """Press the switch of a selection's schedule on the page that shows it, as often as it takes."""
-    pressed: list[float] = []
-
-    def switched() -> bool:
-        if schedule_of(service, name)["active"] is on:
-            return True
-        # Again where nothing came of it: a server whose SQLite is busy refuses, and the page says so.
-        if not pressed or time.monotonic() > pressed[-1] + 20:
-            page.get_by_role("switch").first.click()
-            pressed.append(time.monotonic())
-        return False
-
-    wait_for(switched)
+    """Set the switch of a selection's schedule on the page that shows it."""
+    press_until(lambda: schedule_of(service, name)["active"] is on, page.get_by_role("switch").first.click)
 
 
 def tick(service: Service, name: str) -> dict[str, Any]:
@@ -83,7 +71,7 @@ def test_a_selection_stays_what_it_was_when_its_schedule_is_switched_by_whatever
     assert deployment["parameters"]["selection"] == str(config)
     assert deployment["parameters"]["runs"] == str(service.folder / "runs")
     # The switch of the UI that `/` leads to, and Prefect's own command, empty a schedule's parameters; the other UI's does not.
-    for at in ("/v2", ""):
+    for at in (V2, V1):
         page.goto(f"{service.base}{at}/deployments/deployment/{deployment['id']}")
         press_switch(service, page, name, on=False)
         press_switch(service, page, name, on=True)

@@ -4,13 +4,12 @@ With the environment variable SCREENSHOTS naming a folder, the pages are kept th
 """
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 from samples import conversation, write_jsonl
-from service import Service, picture, wait_for
+from service import Service, picture, press_until, wait_for
 
 from less_core.config import SelectSettings
 
@@ -38,17 +37,11 @@ def press_run(service: Service, page: Page, name: str, seen: str) -> str:
     page.get_by_text("Custom run").first.click()
     page.get_by_text(seen).first.wait_for()
     picture(page, f"form-{name}")
-    pressed: list[float] = []
 
     def started() -> list[str]:
-        new = [str(run["id"]) for run in service.runs(name) if run["id"] not in before]
-        # Pressed again where nothing came of it: a server whose SQLite is busy refuses, and the page says so.
-        if not new and (not pressed or time.monotonic() > pressed[-1] + 20):
-            page.get_by_role("button", name="Submit").click()
-            pressed.append(time.monotonic())
-        return new
+        return [str(run["id"]) for run in service.runs(name) if run["id"] not in before]
 
-    (run,) = wait_for(started)
+    (run,) = press_until(started, page.get_by_role("button", name="Submit").click)
     page.goto("about:blank")  # drawing pages takes a core without a GPU
     return run
 

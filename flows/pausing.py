@@ -59,10 +59,11 @@ def resting_when_paused() -> Iterator[None]:
     try:
         yield
     except Pause:  # ours, or Prefect's own where the run was about to start a task
+        watch.leave()
         atexit.register(watch.report_last)
         raise
     finally:
-        watch.ended.set()
+        watch.leave()
         signal.signal(signal.SIGUSR1, before)
 
 
@@ -70,7 +71,8 @@ class _Watch:
     """Looks at a run's state until it is paused or the run has ended."""
 
     def __init__(self, run: FlowRun) -> None:
-        self.ended = threading.Event()
+        self._ended = threading.Event()
+        self._signalling = threading.Lock()
         self._run = run
         self._state: State | None = None
         self._resting: set[UUID] = set()  # stages that rest since an earlier pause, until this process comes to them
@@ -79,7 +81,7 @@ class _Watch:
         with get_client(sync_client=True) as client:
             with suppress(Exception):
                 self._resting = {stage.id for stage in _stages(client, self._run.id, StateType.PAUSED)}
-            while not self.ended.wait(LOOK_EVERY):
+            while not self._ended.wait(LOOK_EVERY):
                 with suppress(Exception):  # a server that does not answer must not end the work
                     if self._is_to_rest(client):
                         self._rest(client)
@@ -104,7 +106,15 @@ class _Watch:
         logger.info(PAUSED)
         self._report(client)
         WORK.stop.set()  # what other threads compute ends at its next batch
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        with self._signalling:
+            if not self._ended.is_set():
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    def leave(self) -> None:
+        """Send no signal from now on: the main thread is on its way out, and without its handler the signal would kill the process."""
+        self._ended.set()
+        with self._signalling:
+            pass  # one that is being sent has arrived
 
     def _report(self, client: SyncPrefectClient) -> None:
         """Say how the run goes on, and lift the UI's time limit; its stages rest too."""
@@ -123,7 +133,8 @@ class _Watch:
 
     def raise_pause(self, number: int, frame: FrameType | None) -> None:
         """Leave the main thread as Prefect's own suspension does: no state is reported, and the process ends without an error."""
-        raise Pause(PAUSED, state=self._state)
+        if not self._ended.is_set():
+            raise Pause(PAUSED, state=self._state)
 
     def _end(self) -> None:
         _after(LAST_WORD, lambda: os._exit(0))  # a server that does not answer must not keep the device

@@ -21,7 +21,7 @@ test-fast: setup ## what takes no more than a few seconds each
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 test-faults: setup ## what breaks and what survives, in full: kills, disks, damage, an object store that fails, bad input
-	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 4 --dist worksteal tests/faults tests/fuzz tests/flows/test_runners.py tests/flows/test_ray.py tests/flows/server/test_automations.py tests/served/test_control.py
+	LESS_FAULTS=full $(BIN)/python -m pytest --numprocesses 4 --dist worksteal tests/faults tests/fuzz tests/flows/run/test_runners.py tests/flows/test_ray.py tests/flows/server/test_automations.py tests/served/test_control.py
 
 audit: setup ## known vulnerabilities of what is installed; needs the internet
 	$(PIP) install --quiet pip-audit

@@ -21,11 +21,13 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from less_core.config import LoraSettings
+from less_core.changes.correlation import spearman
 from less_core.data.encoding import EncodedExample
 from less_core.data.pools import open_rows
 from less_core.data.targets import Target, read_target
-from less_core.extraction import GradientExtractor
+from less_core.features.extraction import GradientExtractor
+from less_core.features.target_gradients import TargetGradients, subtask_gradients
+from less_core.files.whole import write_json
 from less_core.method.influence import add_influence, best_subtask, checkpoint_weights, subtask_vectors
 from less_core.method.projection import make_projection
 from less_core.method.quantization import pack, row_bytes
@@ -34,9 +36,7 @@ from less_core.model.checkpoint import AdamState, Checkpoint
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model, pick_device, pick_dtype
 from less_core.model.losses import IGNORE
-from less_core.ranks import spearman
-from less_core.storage.files import write_json
-from less_core.target_gradients import TargetGradients, subtask_gradients
+from less_core.settings.select import LoraSettings
 
 STORAGES = ("float16", "int8", "sign")
 PRECISIONS = (  # of the model, of the adapter

@@ -41,7 +41,6 @@ from bergson_client import Bergson
 from extraction_variants import Batch, Variant, count_tokens, make_variants, sketch_extractor
 from peft import PeftModel
 
-from less_core.config import LoraSettings
 from less_core.data.encoding import EncodedExample, Encoder
 from less_core.data.index import parse_row
 from less_core.data.pools import open_rows
@@ -49,6 +48,7 @@ from less_core.model.adapter import lora_parameters
 from less_core.model.batching import fill_batches
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model, load_tokenizer, pick_device, pick_dtype
+from less_core.settings.select import LoraSettings
 
 LONGEST = 512  # tokens of an example
 

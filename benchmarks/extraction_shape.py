@@ -27,10 +27,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from less_core.data.encoding import EncodedExample
+from less_core.features.target_gradients import TargetGradients
 from less_core.method.projection import FastJL, Projection, Rademacher, Sketch
 from less_core.model.adapter import lora_parameters
 from less_core.model.gradients import PerExampleGradients
-from less_core.target_gradients import TargetGradients
 
 SHAPES = {
     "llama-2-7b": {

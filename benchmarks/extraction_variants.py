@@ -10,7 +10,8 @@ from peft import PeftModel
 from torch import Tensor
 
 from less_core.data.encoding import EncodedExample
-from less_core.extraction import GradientExtractor
+from less_core.features.extraction import GradientExtractor
+from less_core.features.target_gradients import TargetGradients
 from less_core.method.adam import adam_update
 from less_core.method.products import lay_out
 from less_core.method.projection import Projection, Rademacher, Sketch
@@ -19,7 +20,6 @@ from less_core.model.batching import collate, fill_batches
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.losses import example_losses
-from less_core.target_gradients import TargetGradients
 
 PROJECTED_AT_ONCE = 16  # gradients, in the LESS scripts
 SUBTASKS = 57  # as MMLU has

@@ -22,11 +22,11 @@ os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
 
 from prefect.testing.utilities import prefect_test_harness
 
-import flows.progress as progress
+import flows.run.progress as progress
 from flows.select_data import select_data
-from less_core.config import SelectSettings
-from less_core.data.demo import write_demo_data
-from less_core.settings_file import parse_settings
+from less_core.demo.data import write_demo_data
+from less_core.settings.file import parse_settings
+from less_core.settings.select import SelectSettings
 
 AT = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the elapsed run
 POOLS = ("gsm8k_train", "flan_cot", "codegen", "roleplay")

@@ -67,7 +67,11 @@ def run(folder: Path, size: int, dim: int) -> tuple[float, dict[str, float], flo
     environment = os.environ | {"PYTHONPATH": root, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_LOGGING_LEVEL": "WARNING"}
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "run", "c.yaml"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "flows.cli.main", "run", "c.yaml"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     peak = 0.0
     while process.poll() is None:

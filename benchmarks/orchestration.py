@@ -34,12 +34,12 @@ from prefect import flow
 from prefect.task_runners import TaskRunner
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.progress import Stage
-from flows.runners import asking_for, cluster
+from flows.run.progress import Stage
+from flows.run.runners import asking_for, cluster
 from flows.stages import ONE, in_flight, windowed
-from less_core.config import ExecutionSettings, LoraSettings, SelectSettings
 from less_core.refs import FEATURES, CheckpointRef, ExamplesRef, FeatureShardRef, FeatureWork, Holding, ModelRef
-from less_core.settings_file import parse_settings
+from less_core.settings.file import parse_settings
+from less_core.settings.select import ExecutionSettings, LoraSettings, SelectSettings
 from tasks.stage_task import stage_task
 from tasks.work import WORK
 

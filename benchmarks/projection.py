@@ -25,13 +25,15 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from peft import PeftModel
 from torch import Tensor
 
-from less_core.config import LoraSettings, WarmupSettings
+from less_core.changes.correlation import spearman
 from less_core.data.encoding import EncodedExample, Encoder
 from less_core.data.example import Example
 from less_core.data.index import assemble, draw, draw_warmup, index_pool
 from less_core.data.pools import open_rows, read_example
 from less_core.data.targets import Target, read_target
-from less_core.extraction import OK, Gradient, GradientExtractor
+from less_core.features.extraction import Gradient, GradientExtractor
+from less_core.features.rows import OK
+from less_core.files.whole import write_json, write_whole
 from less_core.method.influence import add_influence, best_subtask, checkpoint_weights, subtask_vectors
 from less_core.method.projection import Projection, make_projection
 from less_core.model.adapter import set_adapter
@@ -39,8 +41,7 @@ from less_core.model.checkpoint import Checkpoint
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model, load_tokenizer, pick_device, pick_dtype
 from less_core.model.warmup import train_warmup
-from less_core.ranks import spearman
-from less_core.storage.files import write_json, write_whole
+from less_core.settings.select import LoraSettings, WarmupSettings
 
 POOLS = ("gsm8k_train", "flan_cot", "codegen", "roleplay")
 TARGETS = ("gsm8k", "tydiqa")

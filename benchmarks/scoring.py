@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from less_core.extraction import Features
+from less_core.features.rows import Features
 from less_core.method.influence import PIECE
 from less_core.method.quantization import SCALED, Packed, pack, row_bytes
-from less_core.scoring import score_shard
-from less_core.storage.features import DTYPES, ROW_GROUP, write_feature_shard
+from less_core.scoring.by_features import score_shard
+from less_core.storage.formats.features import DTYPES, ROW_GROUP, write_feature_shard
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from prefect import flow
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from pydantic import Field
 
-from flows.outcome import answering
-from flows.run_names import typed_or
+from flows.run.names import typed_or
+from flows.run.outcome import answering
 
 
 @flow(name="agree", flow_run_name=typed_or("agreement of {selections}"), validate_parameters=True, persist_result=False)
@@ -23,13 +23,13 @@ def agree(
         selections: Two or more names of selections. A name alone is the newest version; name@version is that one.
         runs: Folder or URL of the results.
     """
-    from flows.artifacts import artifact_key
-    from flows.progress import attempt
-    from less_core.report.change_markdown import change_row
-    from less_core.report.change_wording import agreement, headline_changes
-    from less_core.report.drawing import data_uri
-    from less_core.report.inline import cell
-    from less_core.report.outcome_plots import plot_agreement
+    from flows.run.artifacts import artifact_key
+    from flows.run.progress import attempt
+    from less_core.report.changes.markdown import change_row
+    from less_core.report.changes.wording import agreement, headline_changes
+    from less_core.report.comparison.plots import plot_agreement
+    from less_core.report.style.drawing import data_uri
+    from less_core.report.style.inline import cell
     from tasks.agree import agree_pair, agreements
 
     changes = {pair: agree_pair(runs, *pair) for pair in combinations(selections, 2)}

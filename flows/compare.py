@@ -7,11 +7,11 @@ Nothing that the store has is computed again: a new method, budget or seed costs
 
 from prefect import flow
 
-from flows.first_look import look_first
-from flows.outcome import answering
-from flows.run_names import typed_or
-from less_core.compare_config import CompareSettings
+from flows.run.first_look import look_first
+from flows.run.names import typed_or
+from flows.run.outcome import answering
 from less_core.refs import ComparisonRef
+from less_core.settings.compare import CompareSettings
 
 
 @flow(name="compare", flow_run_name=typed_or("{config.name}"), validate_parameters=True, persist_result=False)
@@ -22,16 +22,16 @@ def compare(config: CompareSettings) -> ComparisonRef:
     Args:
         config: The selection that the methods share, the methods, budgets and seeds, the training, and the held-out examples.
     """
-    from flows.progress import board
+    from flows.run.progress import board
 
     with board(config.name, foreseen=False) as shown:
         shown.announce(("check", "train", "evaluate", "compare"))
         look_first(config.select)
-        from flows import trials  # takes long: what is imported here is what computes
+        from flows import compare_stages as stages  # takes long: what is imported here is what computes
         from flows.select_data import select_data
 
-        model, check_cost = trials.look(config)
-        runs = {selection.name: select_data(selection) for selection in trials.selections(config)}
-        trainings, train_cost = trials.train(config, model, trials.plan(config, runs))
-        outcomes, judge_cost = trials.evaluate(config, model, trainings)
-        return trials.compare_outcomes(config, outcomes, [check_cost, train_cost, judge_cost])
+        model, check_cost = stages.look(config)
+        runs = {selection.name: select_data(selection) for selection in stages.selections(config)}
+        trainings, train_cost = stages.train(config, model, stages.plan(config, runs))
+        outcomes, judge_cost = stages.evaluate(config, model, trainings)
+        return stages.compare_outcomes(config, outcomes, [check_cost, train_cost, judge_cost])

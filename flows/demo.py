@@ -5,10 +5,10 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from less_core.config import SelectSettings
-from less_core.data.demo import TARGET_SKILL, write_demo_data
+from less_core.demo.data import TARGET_SKILL, write_demo_data
 from less_core.refs import RunRef
-from less_core.settings_file import load_settings
+from less_core.settings.file import load_settings
+from less_core.settings.select import SelectSettings
 
 SETTINGS = Path(__file__).with_name("demo.yaml")
 FOLDER = Path("demo")  # where the settings say model and data are
@@ -41,7 +41,7 @@ def provide_demo_model(settings: SelectSettings) -> None:
         ConfigError: The package that carries the model is not installed.
     """
     if Path(settings.model.path) == FOLDER / "model" and not (FOLDER / "model" / "config.json").exists():
-        from less_core.model.smollm2 import convert_smollm2
+        from less_core.demo.smollm2 import convert_smollm2
 
         logger.info("making the demo's model in %s", FOLDER / "model")
         convert_smollm2(FOLDER / "model")

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.outcome import answering
-from flows.run_names import typed_or
+from flows.run.names import typed_or
+from flows.run.outcome import answering
 from flows.select_data import run_selection
-from less_core.config import Name
 from less_core.errors import LessError
 from less_core.refs import RunRef
-from less_core.settings_file import parse_settings
+from less_core.settings.file import parse_settings
+from less_core.settings.select import Name
 
 # What a laptop can do in minutes with a model of some hundred million parameters; all else as the paper has it.
 SMALL: dict[str, Any] = {

@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.first_look import look_first
-from flows.outcome import answering, completed
-from flows.run_names import typed_or
+from flows.run.first_look import look_first
+from flows.run.names import typed_or
+from flows.run.outcome import answering, completed
 from flows.select_data import make_version
-from less_core.config import RewarmSettings
 from less_core.errors import ConfigError, LessError
-from less_core.methods import stage_names
+from less_core.features.requirements import stage_names
 from less_core.refs import RunRef
-from less_core.reselection import find_selection
-from less_core.settings_file import FILES, load_settings
+from less_core.settings.file import FILES, load_settings
+from less_core.settings.select import RewarmSettings
+from less_core.storage.previous_settings import find_selection
 
 
 def selection_name(parameters: dict[str, Any]) -> str:
@@ -53,7 +53,7 @@ def reselect(
         pool_grew_by: Examples that came in since the warmup was trained, over those in the pool then. 0.5 is a half.
         tell_above: Where a larger share of a target's selection is new, the event less.selection.changed is emitted, for automations.
     """
-    from flows.progress import board
+    from flows.run.progress import board
 
     if not selection:
         do = "Name it here; for a schedule make one with `less-flow schedule NAME --cron ...`."

@@ -10,14 +10,13 @@ for torch.
 
 from prefect import flow
 
-from flows.first_look import look_first
-from flows.outcome import answering, completed
-from flows.run_names import typed_or
-from less_core.config import RewarmSettings, SelectSettings
-from less_core.methods import RERANK, needs_warmup, sides_of, stage_names
-from less_core.refs import ExactRef, FeaturesRef, InputsRef, RunRef
-from less_core.report.summary import StageCost
-from less_core.storage.layout import Side, Version
+from flows.run.first_look import look_first
+from flows.run.names import typed_or
+from flows.run.outcome import answering, completed
+from less_core.features.requirements import RERANK, needs_warmup, sides_of, stage_names
+from less_core.refs import ExactRef, FeaturesRef, InputsRef, RunRef, Side, StageCost
+from less_core.settings.select import RewarmSettings, SelectSettings
+from less_core.storage.layout import Version
 
 NEVER_TELL = 1.0  # more than all of a selection cannot be new
 ALWAYS = RewarmSettings(when="always")  # a selection of its own; the store still has the warmup of the same examples
@@ -36,7 +35,7 @@ def select_data(config: SelectSettings) -> RunRef:
 
 def run_selection(config: SelectSettings) -> RunRef:
     """Check, then run all stages; return the run's final state, whose result is what was made."""
-    from flows.progress import board
+    from flows.run.progress import board
 
     config = config.spelled_out()
     with board(config.name) as shown:
@@ -58,7 +57,7 @@ def make_version(
 ) -> RunRef:
     """Run the stages after the check, and publish what they make."""
     from flows import stages
-    from flows.runners import cluster
+    from flows.run.runners import cluster
     from tasks.exact import plan_targets_exactly
     from tasks.warmup import without_warmup
 

@@ -13,16 +13,16 @@ from uuid import UUID
 from prefect import flow
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import get_run_context
-from prefect.events import emit_event
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.urls import url_for
 
-from flows.artifacts import artifact_key
-from flows.progress import Stage, attempt, current_board, on_run_page, show_plan
-from flows.runners import FAR, HERE, asking_for
-from less_core.config import RewarmSettings, SelectSettings
-from less_core.methods import REPORT, RERANK
+from flows.events import selection_changed, selection_published
+from flows.run.artifacts import artifact_key
+from flows.run.progress import Stage, attempt, current_board, on_run_page, show_plan
+from flows.run.runners import FAR, HERE, asking_for
+from less_core.changes.records import ChangeSummary
+from less_core.features.requirements import REPORT, RERANK
 from less_core.refs import (
     CheckpointsRef,
     EncodedRef,
@@ -36,17 +36,19 @@ from less_core.refs import (
     ModelRef,
     PreparedRef,
     RunRef,
+    Side,
+    StageCost,
     WarmupRef,
 )
-from less_core.report.change_markdown import change_row, render_changes
-from less_core.report.change_wording import headline_changes, in_and_out
-from less_core.report.changes import ChangeSummary
-from less_core.report.drawing import data_uri
+from less_core.report.changes.markdown import change_row, render_changes
+from less_core.report.changes.wording import in_and_out
 from less_core.report.headline import headline
 from less_core.report.markdown import render_markdown
 from less_core.report.plots import plot_scores
-from less_core.report.summary import RunSummary, StageCost
-from less_core.storage.layout import Side, Version
+from less_core.report.style.drawing import data_uri
+from less_core.report.summary import RunSummary
+from less_core.settings.select import RewarmSettings, SelectSettings
+from less_core.storage.layout import Version
 from tasks.baselines import score_by_loss, score_by_text
 from tasks.changes import compare_with_last
 from tasks.check import check, check_room, look_at_inputs, open_version
@@ -252,7 +254,8 @@ def select_and_report(
         artifact = attempt("the report", lambda: show_report(config.name, summary)) or ""
         run = publish_version(config, version, inputs, checkpoints, selections, costs, artifact)
         stage.done(selected, selected)
-    announce(run, changes, tell_above)
+    selection_published(run)
+    selection_changed(run, changes, tell_above)
     moved = {change.target: in_and_out(change) for change in changes.selections} if changes else {}
     return run.model_copy(update={"headlines": {t.name: headline(t) for t in summary.targets}, "changes": moved})
 
@@ -280,17 +283,6 @@ def show_changes(name: str, version: str, changes: ChangeSummary) -> None:
     if changes.selections:
         rows = [change_row(change) for change in changes.selections]
         on_run_page(create_table_artifact, key=artifact_key(name, "change-table"), table=rows, description=told)
-
-
-def announce(run: RunRef, changes: ChangeSummary | None, tell_above: float) -> None:
-    """Emit the events that automations hang on."""
-    resource = {"prefect.resource.id": f"less.selection.{run.name}", "prefect.resource.name": run.name}
-    emit_event("less.selection.published", resource=resource, payload={"version": run.version, "report": run.report})
-    for change in changes.selections if changes else ():
-        share = change.came_in / change.now if change.now else 0.0
-        if share > tell_above:
-            payload = {"version": run.version, "target": change.target, "new": share, "summary": headline_changes(change)}
-            emit_event("less.selection.changed", resource=resource, payload=payload)
 
 
 def artifact_url(artifact: UUID) -> str:

@@ -5,10 +5,10 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.first_look import look_first
-from flows.outcome import answering
-from flows.run_names import typed_or
-from less_core.config import SelectSettings
+from flows.run.first_look import look_first
+from flows.run.names import typed_or
+from flows.run.outcome import answering
+from less_core.settings.select import SelectSettings
 
 
 @flow(name="sweep", flow_run_name=typed_or("{config.name} · sweep"), validate_parameters=True, persist_result=False)
@@ -24,7 +24,7 @@ def sweep(config: SelectSettings, variants: Annotated[list[str], Field(min_lengt
 
     from flows.agree import agree
     from flows.select_data import select_data
-    from less_core.sweeping import sweep_settings
+    from less_core.settings.sweep import sweep_settings
 
     names = [select_data(settings).name for settings in sweep_settings(config, variants)]
     return agree(names, config.runs)

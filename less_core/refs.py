@@ -4,20 +4,21 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from less_core.amounts import plain
-from less_core.config import LoraSettings
-from less_core.storage.layout import Side
+from less_core.settings.plain_numbers import plain
+from less_core.settings.select import LoraSettings
 
+Side = Literal["pool", "target"]
+SIDES: tuple[Side, ...] = ("pool", "target")
 FeatureKind = Literal["adam", "sgd", "sign", "rds", "rds+"]
 
 
-class Ref(BaseModel):
-    """Base of all refs: frozen."""
+class Record(BaseModel):
+    """Base of all that is handed on or written down: frozen, and nothing in it that it does not name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ModelRef(Ref):
+class ModelRef(Record):
     """A base model that was found and looked at, and how examples are encoded for it."""
 
     folder: str
@@ -30,7 +31,7 @@ class ModelRef(Ref):
     lora: LoraSettings
 
 
-class InputsRef(Ref):
+class InputsRef(Record):
     """What there is to select from, for and with: a model, and the digests of pools and targets by name."""
 
     method: list[int]  # versions of what computes a selection
@@ -39,7 +40,7 @@ class InputsRef(Ref):
     targets: dict[str, str]
 
 
-class PoolRef(Ref):
+class PoolRef(Record):
     """One pool's index and what was counted while it was read."""
 
     name: str
@@ -50,7 +51,7 @@ class PoolRef(Ref):
     copies: int  # rows that copy a target example
 
 
-class PoolCounts(Ref):
+class PoolCounts(Record):
     """What became of one pool's rows when pools were put together."""
 
     name: str
@@ -60,7 +61,7 @@ class PoolCounts(Ref):
     examples: int
 
 
-class ExamplesRef(Ref):
+class ExamplesRef(Record):
     """The index of a run's examples, one row group a shard."""
 
     side: Side
@@ -72,7 +73,7 @@ class ExamplesRef(Ref):
     pools: list[PoolCounts] = []
 
 
-class PreparedRef(Ref):
+class PreparedRef(Record):
     """The data, indexed and encoded."""
 
     pools: list[PoolRef]
@@ -80,7 +81,7 @@ class PreparedRef(Ref):
     target: ExamplesRef
 
 
-class EncodedRef(Ref):
+class EncodedRef(Record):
     """One shard of encoded examples."""
 
     number: int
@@ -90,7 +91,7 @@ class EncodedRef(Ref):
     bytes_written: int
 
 
-class CheckpointRef(Ref):
+class CheckpointRef(Record):
     """One checkpoint in the store."""
 
     name: str
@@ -104,7 +105,7 @@ class CheckpointRef(Ref):
     epsilon_share: float
 
 
-class WarmupRef(Ref):
+class WarmupRef(Record):
     """The warmup that a version's checkpoints come from."""
 
     trained_for: str  # the version
@@ -115,7 +116,7 @@ class WarmupRef(Ref):
     fresh: bool  # whether a training on today's pool would be this one
 
 
-class CheckpointsRef(Ref):
+class CheckpointsRef(Record):
     """The checkpoints of a run, oldest first."""
 
     checkpoints: list[CheckpointRef]
@@ -125,7 +126,7 @@ class CheckpointsRef(Ref):
     bytes_written: int = 0
 
 
-class ExactRef(Ref):
+class ExactRef(Record):
     """Targets whose gradients are multiplied whole, in parts that fit into memory."""
 
     path: str  # of the parts
@@ -135,7 +136,7 @@ class ExactRef(Ref):
     shortlist: str  # ids of the pool's examples that are scored exactly; empty: all
 
 
-class Holding(Ref):
+class Holding(Record):
     """What the store has of the examples of one shard at one checkpoint: their features, or their exact influence on a target part."""
 
     part: int  # number of the target part, or FEATURES
@@ -148,7 +149,7 @@ class Holding(Ref):
 FEATURES = -1  # in place of a part's number
 
 
-class FeatureWork(Ref):
+class FeatureWork(Record):
     """What is to be computed in one pass over the examples of one shard at one checkpoint."""
 
     side: Side
@@ -164,7 +165,7 @@ class FeatureWork(Ref):
         return max(holding.missing for holding in self.holdings)
 
 
-class FeatureShardRef(Ref):
+class FeatureShardRef(Record):
     """Files that together hold what was to be computed of one shard's examples at one checkpoint."""
 
     checkpoint: str  # its fingerprint: names may repeat where checkpoints come from elsewhere
@@ -179,7 +180,7 @@ class FeatureShardRef(Ref):
     bytes_written: int
 
 
-class FeaturesRef(Ref):
+class FeaturesRef(Record):
     """All features of one side, or exact influence of it; the files stand in manifests."""
 
     path: str  # of the features' manifest; empty where there are none
@@ -189,7 +190,7 @@ class FeaturesRef(Ref):
     bytes_written: int
 
 
-class ScoresRef(Ref):
+class ScoresRef(Record):
     """One target's scores."""
 
     target: str
@@ -200,7 +201,7 @@ class ScoresRef(Ref):
     left_out: list[str]  # subtasks without a usable example, with the reason
 
 
-class PoolFlags(Ref):
+class PoolFlags(Record):
     """What became known of one pool's examples when they were scored."""
 
     name: str
@@ -210,7 +211,7 @@ class PoolFlags(Ref):
     nonfinite: int
 
 
-class InfluenceRef(Ref):
+class InfluenceRef(Record):
     """The scores of a run."""
 
     scores: list[ScoresRef]
@@ -219,7 +220,7 @@ class InfluenceRef(Ref):
     bytes_written: int
 
 
-class SelectionRef(Ref):
+class SelectionRef(Record):
     """One target's selection, or the merged one."""
 
     target: str
@@ -231,7 +232,7 @@ class SelectionRef(Ref):
     passed_over: list[str]  # how many were left out whatever their score, and why, each a phrase
 
 
-class TrialRef(Ref):
+class TrialRef(Record):
     """One training to be tried and judged: on what, for which targets."""
 
     method: str  # or "untrained", "whole pool"
@@ -248,7 +249,7 @@ class TrialRef(Ref):
         return f"{self.method}{budget}{target} · seed {self.seed}"
 
 
-class TrainingRef(Ref):
+class TrainingRef(Record):
     """A trained model in the store; no folder and no examples for the model as it is."""
 
     trial: TrialRef
@@ -258,7 +259,7 @@ class TrainingRef(Ref):
     computed: bool
 
 
-class OutcomeRef(Ref):
+class OutcomeRef(Record):
     """How good a trained model is at one target."""
 
     trial: TrialRef
@@ -273,7 +274,7 @@ class OutcomeRef(Ref):
     bytes_written: int
 
 
-class ComparisonRef(Ref):
+class ComparisonRef(Record):
     """A finished comparison of methods."""
 
     name: str
@@ -282,7 +283,7 @@ class ComparisonRef(Ref):
     record: str
 
 
-class RunRef(Ref):
+class RunRef(Record):
     """A finished run. Its paths are the published ones, which lead to its newest version."""
 
     name: str
@@ -293,3 +294,16 @@ class RunRef(Ref):
     headlines: dict[str, str] = {}  # by target: what was picked, a sentence
     changes: dict[str, str] = {}  # by target: what changed since the last version, a phrase
     unchanged: str = ""  # where nothing changed, the sentence that says so
+
+
+class StageCost(Record):
+    """One row of the stage table."""
+
+    name: str
+    unit: str  # what `total` counts: "examples", "checkpoints", ...
+    total: int
+    reused: int  # found in the store
+    computed: int
+    flagged: int = 0  # left out of what follows: bad rows, examples without a label or with a non-finite gradient
+    seconds: float
+    bytes_written: int

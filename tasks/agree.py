@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from less_core.comparison import compare_selection, moves
+from less_core.changes.records import SelectionChange
+from less_core.changes.versions import compare_selection, moves
 from less_core.errors import ConfigError
-from less_core.report.changes import SelectionChange
-from less_core.report.outcomes import Agreement
-from less_core.storage.files import exists, read_json
+from less_core.files.parquet import read_columns
+from less_core.files.whole import exists, read_json
+from less_core.report.comparison.outcomes import Agreement
+from less_core.storage.formats.selections import read_selected_ids
 from less_core.storage.layout import Run, Version
-from less_core.storage.parquet import read_columns
-from less_core.storage.selections import read_selected_ids
 from less_core.storage.versions import current_version
 from tasks.stage_task import stage_task
 

@@ -8,18 +8,19 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from less_core.baselines.perplexity import middle_scores
-from less_core.config import SelectSettings
 from less_core.data.words import plain_text
 from less_core.errors import MissingArtifactError
-from less_core.extraction import NO_LABEL, OK
+from less_core.features.rows import NO_LABEL, OK
+from less_core.features.target_rows import ScoredTarget, TargetRows
 from less_core.refs import CheckpointsRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
-from less_core.scoring import ScoredTarget, ShardScores, TargetRows
-from less_core.storage.examples import iterate_run_index, read_example_counts
-from less_core.storage.features import read_feature_rows
+from less_core.scoring.by_features import ShardScores
+from less_core.scoring.by_words import TargetTexts, TextMethod, score_texts, whole_target
+from less_core.scoring.perplexity import middle_scores
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import iterate_run_index, read_example_counts
+from less_core.storage.formats.features import read_feature_rows
+from less_core.storage.formats.manifest import read_manifest
 from less_core.storage.layout import Version, store_of
-from less_core.storage.manifest import read_manifest
-from less_core.text_scoring import TargetTexts, TextMethod, score_texts, whole_target
 from tasks.rows import Rows
 from tasks.scores import target_rows, write_scores
 from tasks.stage_task import stage_task

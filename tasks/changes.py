@@ -1,16 +1,15 @@
 """What changed since the version before: inputs, warmup, selections, scores, and what this version cost."""
 
-from less_core.basis import influential, read_last, seconds_from_nothing
-from less_core.comparison import compare_pools, compare_selection, compare_settings, compare_targets, moves
-from less_core.config import SelectSettings
-from less_core.refs import CheckpointsRef, FeaturesRef, InputsRef, SelectionRef
-from less_core.report.changes import ChangeSummary, Cost, ExampleMove, SelectionChange
-from less_core.report.summary import StageCost
-from less_core.storage.examples import find_rows
-from less_core.storage.files import exists
+from less_core.changes.records import ChangeSummary, Cost, ExampleMove, SelectionChange
+from less_core.changes.versions import compare_pools, compare_selection, compare_settings, compare_targets, moves
+from less_core.files.parquet import parquet_writer, read_columns
+from less_core.files.whole import exists
+from less_core.refs import CheckpointsRef, FeaturesRef, InputsRef, SelectionRef, StageCost
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import find_rows
+from less_core.storage.formats.selections import read_selected_ids
 from less_core.storage.layout import Version, run_of
-from less_core.storage.parquet import parquet_writer, read_columns
-from less_core.storage.selections import read_selected_ids
+from less_core.storage.provenance import influential, read_last, seconds_from_nothing
 from tasks.rows import Rows
 from tasks.stage_task import stage_task
 

@@ -1,14 +1,14 @@
 """Looking at the settings and at what they name before anything is computed: what cannot work is said in the first seconds."""
 
-from less_core.config import SelectSettings
-from less_core.inputs import take_inputs
-from less_core.inspection import inspect_model
-from less_core.preflight import check_settings, check_space
+from less_core.files.parquet import read_columns
+from less_core.preflight.checks import check_settings, check_space
+from less_core.preflight.holdings import known_checkpoints, missing_bytes
+from less_core.preflight.model import inspect_model
 from less_core.refs import InputsRef, ModelRef, PreparedRef, WarmupRef
-from less_core.reuse import known_checkpoints, missing_bytes
-from less_core.storage.checkpoints import checkpoint_fingerprint
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.checkpoints import checkpoint_fingerprint
+from less_core.storage.inputs import take_inputs
 from less_core.storage.layout import Version, run_of
-from less_core.storage.parquet import read_columns
 from less_core.storage.versions import new_version
 from tasks.stage_task import stage_task
 

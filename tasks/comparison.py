@@ -2,12 +2,11 @@
 
 import yaml
 
-from less_core.compare_config import CompareSettings, TrainingSettings
-from less_core.refs import ComparisonRef, OutcomeRef
-from less_core.report.outcome_markdown import render_comparison
-from less_core.report.outcomes import Agreement, ComparisonSummary, Outcome
-from less_core.report.summary import StageCost
-from less_core.storage.files import write_json, write_whole
+from less_core.files.whole import write_json, write_whole
+from less_core.refs import ComparisonRef, OutcomeRef, StageCost
+from less_core.report.comparison.markdown import render_comparison
+from less_core.report.comparison.outcomes import Agreement, ComparisonSummary, Outcome
+from less_core.settings.compare import CompareSettings, TrainingSettings
 from less_core.storage.layout import ComparisonFiles, run_of
 from tasks.stage_task import stage_task
 

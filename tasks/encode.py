@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.data.example import Example
 from less_core.errors import CorruptArtifactError, DataError
+from less_core.files.whole import exists, set_aside, size_of
 from less_core.model.loading import load_tokenizer
 from less_core.refs import EncodedRef, ExamplesRef, ModelRef
-from less_core.storage.examples import count_tokens, read_run_index, verify_example_shard, write_example_shard
-from less_core.storage.files import exists, set_aside, size_of
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import count_tokens, read_run_index, verify_example_shard, write_example_shard
 from less_core.storage.layout import store_of
 from tasks.rows import Rows
 from tasks.stage_task import done_as, stage_task

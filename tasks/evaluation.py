@@ -6,21 +6,21 @@ from typing import Any
 
 import torch
 
-from less_core.addresses import evaluation_address
-from less_core.compare_config import CompareSettings
-from less_core.config import TargetSettings
 from less_core.data.targets import Target, load_target, open_target
 from less_core.errors import DataError
 from less_core.evaluation.accuracy import accuracy
 from less_core.evaluation.harness import run_tasks
 from less_core.evaluation.loss import held_out_losses
-from less_core.fingerprint import fingerprint
-from less_core.inspection import open_encoder
+from less_core.files.fingerprint import fingerprint
+from less_core.files.whole import exists, read_json, size_of, write_json
 from less_core.model.loading import load_base_model, load_tokenizer, load_trained
+from less_core.preflight.model import open_encoder
 from less_core.refs import ModelRef, OutcomeRef, TrainingRef
-from less_core.storage.files import exists, read_json, size_of, write_json
+from less_core.settings.compare import CompareSettings
+from less_core.settings.select import TargetSettings
+from less_core.storage.addresses import evaluation_address
+from less_core.storage.formats.trainings import local_folder
 from less_core.storage.layout import store_of
-from less_core.storage.trainings import local_folder
 from tasks.stage_task import done_as, stage_task
 from tasks.work import WORK
 

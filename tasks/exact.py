@@ -11,22 +11,24 @@ import pyarrow.compute as pc
 import torch
 from pydantic import TypeAdapter
 
-from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample
-from less_core.extraction import NOT_SHORTLISTED, OK
-from less_core.method.selection import Budget, Ranking
+from less_core.features.rows import NOT_SHORTLISTED, OK
+from less_core.features.target_gradients import TargetGradients, subtask_gradients
+from less_core.features.target_parts import TargetPart, count_groups, divide_targets
+from less_core.features.target_rows import UsableTarget, usable_target
+from less_core.files.whole import read_json, write_json
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import count_lora_parameters
 from less_core.refs import CheckpointsRef, ExactRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
-from less_core.reuse import part_address
-from less_core.scoring import ShardScores, UsableTarget, score_shard, usable_target
-from less_core.storage.examples import iterate_run_index, read_example_shard
-from less_core.storage.files import read_json, write_json
+from less_core.scoring.by_features import ShardScores, score_shard
+from less_core.selection.budget import Budget
+from less_core.selection.ranking import Ranking
+from less_core.settings.select import SelectSettings
+from less_core.storage.addresses import part_address
+from less_core.storage.formats.examples import iterate_run_index, read_example_shard
+from less_core.storage.formats.manifest import read_manifest
+from less_core.storage.formats.selections import read_selected_ids, write_selected_ids
 from less_core.storage.layout import Store, Version, store_of
-from less_core.storage.manifest import read_manifest
-from less_core.storage.selections import read_selected_ids, write_selected_ids
-from less_core.target_gradients import TargetGradients, subtask_gradients
-from less_core.target_parts import TargetPart, count_groups, divide_targets
 from tasks.influence import read_stored, read_vectors, score_of_shards
 from tasks.runtime import TargetGroup
 from tasks.scores import target_rows, write_scores

@@ -6,23 +6,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from less_core.basis import read_basis
-from less_core.config import SelectSettings
 from less_core.data.words import plain_text
 from less_core.errors import ConfigError
-from less_core.explanation import example_similarities, find_by_prefix, read_features, subtask_similarities
-from less_core.methods import sides_of
-from less_core.ranks import selection_ranks
+from less_core.features.requirements import sides_of
+from less_core.features.target_rows import TargetRows
+from less_core.files.parquet import read_columns
+from less_core.files.whole import exists
 from less_core.refs import ExamplesRef
-from less_core.report.why import Contribution, Neighbour, Why
-from less_core.scoring import Stored, TargetRows, TargetVectors
-from less_core.settings_file import parse_settings
-from less_core.storage.examples import find_rows, iterate_run_index
-from less_core.storage.files import exists
+from less_core.report.score_parts import Contribution, Neighbour, Why
+from less_core.scoring.by_features import Stored, TargetVectors
+from less_core.scoring.explanation import example_similarities, find_by_prefix, read_features, subtask_similarities
+from less_core.selection.ranking import selection_ranks
+from less_core.settings.file import parse_settings
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import find_rows, iterate_run_index
+from less_core.storage.formats.manifest import Manifest, read_manifest
+from less_core.storage.formats.selections import read_selected_ids
 from less_core.storage.layout import Version
-from less_core.storage.manifest import Manifest, read_manifest
-from less_core.storage.parquet import read_columns
-from less_core.storage.selections import read_selected_ids
+from less_core.storage.provenance import read_basis
 from tasks.agree import find_version
 from tasks.exact import read_parts
 from tasks.influence import read_stored, vectors_of_targets, view_of

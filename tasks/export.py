@@ -4,14 +4,14 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from less_core.amounts import plain
-from less_core.basis import read_basis
-from less_core.config import SelectionSettings, SelectSettings
-from less_core.settings_file import parse_settings
-from less_core.storage.files import read_bytes
+from less_core.files.parquet import read_columns
+from less_core.files.whole import read_bytes
+from less_core.settings.file import parse_settings
+from less_core.settings.plain_numbers import plain
+from less_core.settings.select import SelectionSettings, SelectSettings
+from less_core.storage.formats.less_scripts import write_influence_scores, write_sorted, write_top
 from less_core.storage.layout import Version
-from less_core.storage.less_layout import write_influence_scores, write_sorted, write_top
-from less_core.storage.parquet import read_columns
+from less_core.storage.provenance import read_basis
 from tasks.agree import find_version
 from tasks.stage_task import stage_task
 

@@ -6,12 +6,13 @@ import time
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.errors import CorruptArtifactError, MissingArtifactError
-from less_core.extraction import OK, Features
-from less_core.fingerprint import fingerprint_ids
-from less_core.methods import kind_of, storage_of
+from less_core.features.requirements import kind_of, storage_of
+from less_core.features.rows import OK, Features
+from less_core.files.fingerprint import fingerprint_ids
+from less_core.files.locks import lock
+from less_core.files.whole import set_aside, size_of
 from less_core.refs import (
     FEATURES,
     CheckpointRef,
@@ -23,15 +24,15 @@ from less_core.refs import (
     FeatureWork,
     Holding,
     ModelRef,
+    Side,
 )
-from less_core.reuse import features_fingerprint, products_fingerprint
-from less_core.sharding import read_holdings
-from less_core.storage.examples import iterate_run_index, read_example_shard, read_run_index
-from less_core.storage.features import verify_feature_shard, write_feature_shard
-from less_core.storage.files import set_aside, size_of
-from less_core.storage.layout import Side, Version, shard_in, store_of
-from less_core.storage.locks import lock
-from less_core.storage.manifest import Manifest, write_manifest
+from less_core.settings.select import SelectSettings
+from less_core.storage.addresses import features_fingerprint, products_fingerprint
+from less_core.storage.formats.examples import iterate_run_index, read_example_shard, read_run_index
+from less_core.storage.formats.features import verify_feature_shard, write_feature_shard
+from less_core.storage.formats.manifest import Manifest, write_manifest
+from less_core.storage.layout import Version, shard_in, store_of
+from less_core.storage.sharding import read_holdings
 from tasks.exact import read_parts, read_shortlist, target_group
 from tasks.imported import imported_features
 from tasks.runtime import RUNTIME

@@ -6,17 +6,16 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from less_core.config import SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.errors import ConfigError, DataError
-from less_core.extraction import NO_LABEL, NONFINITE, OK, Features
-from less_core.fingerprint import fingerprint
+from less_core.features.requirements import checkpoint_numbers
+from less_core.features.rows import NO_LABEL, NONFINITE, OK, Features
+from less_core.files.fingerprint import fingerprint
 from less_core.method.influence import checkpoint_weights
-from less_core.methods import checkpoint_numbers
-from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, FeatureWork, InputsRef, PreparedRef
-from less_core.storage.examples import iterate_run_index, read_run_index
-from less_core.storage.layout import Side
-from less_core.storage.less_layout import gradients_digest, has_norms, read_gradients
+from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, FeatureWork, InputsRef, PreparedRef, Side
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import iterate_run_index, read_run_index
+from less_core.storage.formats.less_scripts import gradients_digest, has_norms, read_gradients
 from tasks.stage_task import stage_task
 
 

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from less_core.config import SelectSettings
+from less_core.features.target_rows import TargetRows
 from less_core.method.adam import Fidelity
 from less_core.method.narrowing import narrow
 from less_core.method.quantization import Packed, pack
 from less_core.refs import CheckpointsRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
-from less_core.scoring import ShardScores, Stored, TargetRows, TargetVectors, View, as_stored, score_shard, target_vectors
-from less_core.storage.examples import iterate_run_index
-from less_core.storage.features import read_feature_rows
+from less_core.scoring.by_features import ShardScores, Stored, TargetVectors, View, as_stored, score_shard, target_vectors
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import iterate_run_index
+from less_core.storage.formats.features import read_feature_rows
+from less_core.storage.formats.manifest import Manifest, read_manifest
 from less_core.storage.layout import Version
-from less_core.storage.manifest import Manifest, read_manifest
 from tasks.scores import target_rows, write_scores
 from tasks.stage_task import stage_task
 

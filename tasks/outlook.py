@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 import torch
 
-from less_core.basis import Basis, read_last
-from less_core.config import SelectSettings
 from less_core.data.targets import load_target
-from less_core.forecast import TARGETS, Step
-from less_core.methods import REPORT, RERANK, needs_warmup, sides_of
+from less_core.features.requirements import REPORT, RERANK, needs_warmup, sides_of
+from less_core.features.target_parts import TargetPart, count_groups, divide_targets
+from less_core.files.parquet import read_columns
 from less_core.model.loading import count_lora_parameters
-from less_core.planning import guess_seconds_a_token, is_here, usable_targets
+from less_core.preflight.forecast import TARGETS, Step
+from less_core.preflight.holdings import count_checkpoints, count_reused, known_checkpoints
+from less_core.preflight.plan import guess_seconds_a_token, is_here, usable_targets
 from less_core.refs import ExactRef, ExamplesRef, FeatureWork, ModelRef, PreparedRef, WarmupRef
-from less_core.reuse import count_checkpoints, count_reused, known_checkpoints
-from less_core.storage.checkpoints import checkpoint_fingerprint
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.checkpoints import checkpoint_fingerprint
 from less_core.storage.layout import run_of
-from less_core.storage.parquet import read_columns
-from less_core.target_parts import TargetPart, count_groups, divide_targets
+from less_core.storage.provenance import Basis, read_last
 from tasks.runtime import RUNTIME
 
 # Against a token of the pool's features; see benchmarks/forecast.py.

@@ -2,17 +2,17 @@
 
 import pyarrow as pa
 
-from less_core.config import PoolSettings, SelectSettings
-from less_core.data.contamination import Contamination
 from less_core.data.index import SCHEMA, assemble, index_pool
+from less_core.data.overlap.contamination import Contamination
 from less_core.data.pools import open_pool
 from less_core.data.targets import load_target
-from less_core.refs import ExamplesRef, ModelRef, PoolCounts, PoolRef
-from less_core.sharding import assign_shards, read_holdings
-from less_core.storage.copies import write_copies
-from less_core.storage.examples import write_run_index
-from less_core.storage.layout import Side, Version, store_of
-from less_core.storage.parquet import parquet_writer, read_columns
+from less_core.files.parquet import parquet_writer, read_columns
+from less_core.refs import ExamplesRef, ModelRef, PoolCounts, PoolRef, Side
+from less_core.settings.select import PoolSettings, SelectSettings
+from less_core.storage.formats.copies import write_copies
+from less_core.storage.formats.examples import write_run_index
+from less_core.storage.layout import Version, store_of
+from less_core.storage.sharding import assign_shards, read_holdings
 from tasks.stage_task import stage_task
 
 

@@ -1,10 +1,9 @@
 """The last step: what the version was made from is written down, and the version becomes the newest."""
 
-from less_core.basis import Basis, best_measured, read_last, write_basis
-from less_core.config import SelectSettings
-from less_core.refs import CheckpointsRef, InputsRef, RunRef, SelectionRef
-from less_core.report.summary import StageCost
+from less_core.refs import CheckpointsRef, InputsRef, RunRef, SelectionRef, StageCost
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import Version, run_of
+from less_core.storage.provenance import Basis, best_measured, read_last, write_basis
 from less_core.storage.versions import publish
 from tasks.stage_task import stage_task
 

@@ -6,27 +6,19 @@ from typing import Any
 
 import yaml
 
-from less_core.config import SelectionSettings, SelectSettings
-from less_core.refs import (
-    CheckpointsRef,
-    ExamplesRef,
-    InfluenceRef,
-    ModelRef,
-    PoolRef,
-    ScoresRef,
-    SelectionRef,
-)
-from less_core.report.changes import ChangeSummary
+from less_core.changes.records import ChangeSummary
+from less_core.files.whole import write_json, write_whole
+from less_core.refs import CheckpointsRef, ExamplesRef, InfluenceRef, ModelRef, PoolRef, ScoresRef, SelectionRef, StageCost
 from less_core.report.html import render_html
+from less_core.report.score_parts import Why
 from less_core.report.statistics import ScoreStatistics
-from less_core.report.summary import CheckpointSummary, CopyView, ExampleView, PoolSummary, RunSummary, StageCost, TargetSummary
-from less_core.report.why import Why
-from less_core.storage.copies import read_copies
-from less_core.storage.examples import find_rows
-from less_core.storage.files import write_json, write_whole
+from less_core.report.summary import CheckpointSummary, CopyView, ExampleView, PoolSummary, RunSummary, TargetSummary
+from less_core.settings.select import SelectionSettings, SelectSettings
+from less_core.storage.formats.copies import read_copies
+from less_core.storage.formats.examples import find_rows
+from less_core.storage.formats.scores import iterate_scores
+from less_core.storage.formats.selections import read_selected_ids
 from less_core.storage.layout import MERGED, Version, run_of
-from less_core.storage.scores import iterate_scores
-from less_core.storage.selections import read_selected_ids
 from tasks.explain import explain
 from tasks.rows import Rows
 from tasks.stage_task import stage_task

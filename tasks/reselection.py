@@ -2,12 +2,12 @@
 
 import logging
 
-from less_core.basis import is_unchanged, read_last
-from less_core.config import RewarmSettings, SelectSettings
 from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.refs import InputsRef, RunRef
+from less_core.settings.select import RewarmSettings, SelectSettings
+from less_core.storage.formats.selections import verify_selected_rows
 from less_core.storage.layout import run_of
-from less_core.storage.selections import verify_selected_rows
+from less_core.storage.provenance import is_unchanged, read_last
 from tasks.publish import published
 from tasks.stage_task import stage_task
 

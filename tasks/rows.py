@@ -2,12 +2,12 @@
 
 import json
 
-from less_core.config import SelectSettings
 from less_core.data.example import Example
 from less_core.data.pools import RowSource, open_pool, read_example
-from less_core.data.shapes import to_target_example
+from less_core.data.rows.shapes import to_target_example
 from less_core.data.targets import open_target
-from less_core.storage.layout import Side
+from less_core.refs import Side
+from less_core.settings.select import SelectSettings
 
 
 class Rows:

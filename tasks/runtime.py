@@ -10,17 +10,17 @@ from typing import TypeVar
 import torch
 from peft import PeftModel
 
-from less_core.addresses import projection_seed
-from less_core.config import FeatureSettings
-from less_core.extraction import Extractor, GradientExtractor
+from less_core.features.extraction import Extractor, GradientExtractor
+from less_core.features.hidden_states import RepresentationExtractor
+from less_core.features.target_gradients import TargetGradients
 from less_core.method.projection import make_projection
 from less_core.model.adapter import set_adapter
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora, load_base_model
 from less_core.refs import CheckpointRef, FeatureKind, ModelRef
-from less_core.representation import RepresentationExtractor
-from less_core.storage.checkpoints import read_checkpoint
-from less_core.target_gradients import TargetGradients
+from less_core.settings.select import FeatureSettings
+from less_core.storage.addresses import projection_seed
+from less_core.storage.formats.checkpoints import read_checkpoint
 from tasks.work import WORK
 
 Done = TypeVar("Done")

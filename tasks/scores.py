@@ -6,15 +6,16 @@ from contextlib import ExitStack
 
 import pyarrow.compute as pc
 
-from less_core.config import SelectSettings
-from less_core.extraction import NO_LABEL, NONFINITE
+from less_core.features.rows import NO_LABEL, NONFINITE
+from less_core.features.target_rows import ScoredTarget, TargetRows, make_target_rows
+from less_core.files.parquet import parquet_writer
+from less_core.files.whole import size_of
 from less_core.refs import ExamplesRef, InfluenceRef, ModelRef, PoolFlags, ScoresRef
-from less_core.scoring import ScoredTarget, ShardScores, TargetRows, make_target_rows
-from less_core.storage.examples import iterate_run_index, read_example_counts
-from less_core.storage.files import size_of
+from less_core.scoring.by_features import ShardScores
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.examples import iterate_run_index, read_example_counts
+from less_core.storage.formats.scores import score_schema, score_table
 from less_core.storage.layout import Version, store_of
-from less_core.storage.parquet import parquet_writer
-from less_core.storage.scores import score_schema, score_table
 
 
 def target_rows(settings: SelectSettings, targets: ExamplesRef) -> list[TargetRows]:

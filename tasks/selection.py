@@ -10,21 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from less_core.config import SelectSettings
 from less_core.data.words import plain_text
 from less_core.errors import ConfigError, NonFiniteGradientError
-from less_core.method.selection import Budget, Candidate, Quotas, Ranking, make_budget, take_in_turn
 from less_core.refs import ExamplesRef, InfluenceRef, ScoresRef, SelectionRef
-from less_core.storage.copies import read_copies
-from less_core.storage.examples import RowPlace, find_rows
+from less_core.selection.budget import Budget, Quotas, make_budget
+from less_core.selection.ranking import Candidate, Ranking
+from less_core.selection.turns import take_in_turn
+from less_core.settings.select import SelectSettings
+from less_core.storage.formats.copies import read_copies
+from less_core.storage.formats.examples import RowPlace, find_rows
+from less_core.storage.formats.scores import iterate_scores
+from less_core.storage.formats.selections import write_selected_ids, write_selected_rows
 from less_core.storage.layout import MERGED, Version
-from less_core.storage.scores import iterate_scores
-from less_core.storage.selections import write_selected_ids, write_selected_rows
 from tasks.rows import Rows
 from tasks.stage_task import stage_task
 
 if TYPE_CHECKING:
-    from less_core.data.near_duplicates import NearDuplicates
+    from less_core.selection.near_duplicates import NearDuplicates
 
 LEAST = 64  # examples ranked at a time: a ranking that was used up is made anew of twice as many
 
@@ -138,7 +140,7 @@ class Gate:
 
 
 def _near_duplicates(likeness: float) -> "NearDuplicates":
-    from less_core.data.near_duplicates import NearDuplicates  # what it imports would slow every run's start
+    from less_core.selection.near_duplicates import NearDuplicates  # what it imports would slow every run's start
 
     return NearDuplicates(likeness)
 

@@ -10,7 +10,7 @@ from prefect.states import Cancelled, Completed
 from prefect.tasks import exponential_backoff
 
 from less_core.errors import LessError
-from less_core.refs import Ref
+from less_core.refs import Record
 from tasks.work import WORK, Stopped
 
 P = ParamSpec("P")
@@ -52,6 +52,6 @@ def stage_task(task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     return stoppable
 
 
-def done_as(name: str, ref: Ref | Sequence[Ref], message: str) -> Any:
+def done_as(name: str, ref: Record | Sequence[Record], message: str) -> Any:
     """Return a completed state that shows under another name, such as `Cached` where the store had everything; its result is `ref`."""
     return Completed(name=name, message=message, data=ref)

@@ -11,23 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from less_core.addresses import training_address
-from less_core.compare_config import CompareSettings, TrainingSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.targets import load_target
 from less_core.errors import CorruptArtifactError, DataError, MissingArtifactError
 from less_core.evaluation.harness import check_harness
-from less_core.file_systems import writing
-from less_core.inspection import inspect_model, open_encoder
+from less_core.files.file_systems import writing
+from less_core.files.locks import lock
+from less_core.files.whole import set_aside
 from less_core.model.loading import add_lora, check_positions, check_target_modules, load_base_model, load_tokenizer, outline_model
 from less_core.model.training import Recipe, train
+from less_core.preflight.model import inspect_model, open_encoder
 from less_core.refs import ModelRef, TrainingRef, TrialRef
-from less_core.storage.examples import iterate_run_index
-from less_core.storage.files import set_aside
+from less_core.settings.compare import CompareSettings, TrainingSettings
+from less_core.storage.addresses import training_address
+from less_core.storage.formats.examples import iterate_run_index
+from less_core.storage.formats.selections import read_selected_ids
+from less_core.storage.formats.trainings import RECORD, keep_training, read_training, verify_training
 from less_core.storage.layout import store_of, trainer_folder
-from less_core.storage.locks import lock
-from less_core.storage.selections import read_selected_ids
-from less_core.storage.trainings import RECORD, keep_training, read_training, verify_training
 from tasks.rows import Rows
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task

@@ -11,28 +11,28 @@ import pyarrow.compute as pc
 import torch
 from peft import PeftModel
 
-from less_core.addresses import imported_address, untrained_address, warmup_address
-from less_core.basis import read_last, warmup_needs
-from less_core.config import RewarmSettings, SelectSettings
 from less_core.data.encoding import EncodedExample
 from less_core.data.index import draw_warmup
 from less_core.errors import DataError, NonFiniteGradientError
-from less_core.file_systems import writing
+from less_core.features.requirements import checkpoint_numbers
+from less_core.files.file_systems import writing
+from less_core.files.locks import lock
+from less_core.files.parquet import read_columns
+from less_core.files.whole import exists, read_json, size_of, size_of_folder, write_json
 from less_core.method.adam import epsilon_share
 from less_core.method.influence import checkpoint_weights
-from less_core.methods import checkpoint_numbers
 from less_core.model.adapter import adapter_config, adapter_tensors, check_match, randomise_adapter
 from less_core.model.checkpoint import AdamState, Checkpoint
-from less_core.model.imported import BETAS, import_checkpoint
+from less_core.model.foreign_checkpoints import BETAS, import_checkpoint
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.warmup import train_warmup
 from less_core.refs import CheckpointRef, CheckpointsRef, ExamplesRef, ModelRef, WarmupRef
-from less_core.storage.checkpoints import checkpoint_fingerprint, is_checkpoint, is_whole, read_checkpoint, write_checkpoint
-from less_core.storage.examples import iterate_run_index, read_example_shard
-from less_core.storage.files import exists, read_json, size_of, size_of_folder, write_json
+from less_core.settings.select import RewarmSettings, SelectSettings
+from less_core.storage.addresses import imported_address, untrained_address, warmup_address
+from less_core.storage.formats.checkpoints import checkpoint_fingerprint, is_checkpoint, is_whole, read_checkpoint, write_checkpoint
+from less_core.storage.formats.examples import iterate_run_index, read_example_shard
 from less_core.storage.layout import Store, Version, run_of, store_of, trainer_folder
-from less_core.storage.locks import lock
-from less_core.storage.parquet import read_columns
+from less_core.storage.provenance import read_last, warmup_needs
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
 from tasks.work import WORK

@@ -24,8 +24,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from xdist.scheduler import LoadScopeScheduling
 
-from less_core.config import RewarmSettings, SelectSettings
-from less_core.methods import needs_warmup, sides_of
+from less_core.changes.records import ChangeSummary
+from less_core.features.requirements import needs_warmup, sides_of
+from less_core.files.whole import write_json
 from less_core.refs import (
     CheckpointsRef,
     ExactRef,
@@ -37,11 +38,10 @@ from less_core.refs import (
     PreparedRef,
     SelectionRef,
 )
-from less_core.report.changes import ChangeSummary
-from less_core.settings_file import parse_settings
-from less_core.storage.files import write_json
+from less_core.settings.file import parse_settings
+from less_core.settings.select import RewarmSettings, SelectSettings
+from less_core.storage.formats.scores import iterate_scores
 from less_core.storage.layout import Version
-from less_core.storage.scores import iterate_scores
 from tasks.baselines import score_by_loss, score_by_text
 from tasks.changes import compare_with_last
 from tasks.check import look_at_inputs, open_version

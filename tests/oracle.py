@@ -5,17 +5,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from less_core.addresses import projection_seed
 from less_core.data.encoding import EncodedExample
 from less_core.data.pools import open_pool
-from less_core.data.shapes import to_example
+from less_core.data.rows.shapes import to_example
 from less_core.data.targets import load_target
 from less_core.method.projection import make_projection
 from less_core.model.adapter import lora_parameters, set_adapter
 from less_core.model.checkpoint import AdamState
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.losses import IGNORE
-from less_core.storage.checkpoints import read_checkpoint
+from less_core.storage.addresses import projection_seed
+from less_core.storage.formats.checkpoints import read_checkpoint
 from tasks.encode import _encoder
 
 EPSILON = 1e-8

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from less_core.report.outcomes import UNTRAINED, WHOLE_POOL, Agreement, ComparisonSummary, Outcome
+from less_core.report.comparison.outcomes import UNTRAINED, WHOLE_POOL, Agreement, ComparisonSummary, Outcome
 
 LOSSES = {
     "less": [1.20, 1.22, 1.18],

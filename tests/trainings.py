@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from samples import encoded_examples
 from transformers import Trainer, TrainingArguments
 
-from less_core.config import LoraSettings
 from less_core.model.batching import collate
+from less_core.settings.select import LoraSettings
 
 LORA = LoraSettings(rank=2, alpha=4, target_modules=["q_proj", "v_proj"])
 

@@ -10,9 +10,9 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from flows.server.errors import ServerError
-from flows.server.health import is_there, lets_in
 from flows.server.home import RESULTS, home_of_command, make_home, settings_of
 from flows.server.names import API_URL, CLIENT_AUTH, HOME, RESULTS_HOME, RESULTS_URL
+from flows.server.processes.health import is_there, lets_in
 from flows.server.record import find_served
 from flows.server.settings import find_setting
 from less_core.errors import ConfigError

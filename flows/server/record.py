@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flows.server.health import is_healthy
 from flows.server.home import OWN
 from flows.server.names import HOME
+from flows.server.processes.health import is_healthy
 from less_core.errors import LessError
-from less_core.storage.files import write_json
+from less_core.files.whole import write_json
 
 FILE = "server.json"
 

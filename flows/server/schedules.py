@@ -34,10 +34,10 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
 from flows.server.names import FORM, RECENT, SELECTION_TAG, SKIPPED
-from less_core.config import absolute_path
 from less_core.errors import ConfigError
-from less_core.reselection import find_selection
-from less_core.settings_file import FILES
+from less_core.settings.file import FILES
+from less_core.settings.select import absolute_path
+from less_core.storage.previous_settings import find_selection
 
 SLUG = "less-flow"  # of the schedule that the command made; others are a person's
 # What a deployment of a selection shares with the form, and gets anew after an upgrade.

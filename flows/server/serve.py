@@ -13,9 +13,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from flows.server.children import Child
 from flows.server.errors import ServerError
-from flows.server.health import is_healthy, is_there
 from flows.server.home import OF_PREFECT, RESULTS, forgotten_schedules, home_to_serve, make_home, settings_of
 from flows.server.names import (
     API_URL,
@@ -30,9 +28,11 @@ from flows.server.names import (
     is_loopback,
     web_address,
 )
+from flows.server.processes.children import Child
+from flows.server.processes.health import is_healthy, is_there
+from flows.server.processes.versions import check_versions
 from flows.server.record import Served, read_record, write_record
 from flows.server.settings import find_setting
-from flows.server.versions import check_versions
 from less_core.errors import ConfigError
 
 START_SECONDS = 180  # a first start migrates an empty database
@@ -126,8 +126,8 @@ class Service:
         self._wait(lambda: is_healthy(self._api), server, setup)
         self._say("the server answers")
         results = ["--host", self._host, "--port", str(self._results_port), "--home", str(self._home / RESULTS)]
-        self._child("results", "flows.server.results", *results)
-        worker = self._child("worker", "flows.server.worker", "worker", "start", "--pool", POOL, "--name", WORKER, gated=True)
+        self._child("results", "flows.server.results.server", *results)
+        worker = self._child("worker", "flows.server.processes.worker", "worker", "start", "--pool", POOL, "--name", WORKER, gated=True)
         self._wait(setup.ended, *self._children)
         if setup.process.returncode:
             raise setup.failure()

@@ -32,8 +32,8 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
 from flows.server.errors import ServerError
-from flows.server.health import is_healthy
 from flows.server.names import POOL, PROJECT, is_loopback
+from flows.server.processes.health import is_healthy
 from flows.server.schedules import renew_selections
 
 QUEUE = "device"

@@ -12,7 +12,7 @@ from typing import Any
 
 from less_core.data.example import Example, Message
 from less_core.errors import ConfigError, DataError
-from less_core.fingerprint import fingerprint
+from less_core.files.fingerprint import fingerprint
 
 VERSION = 1  # of the rendering and labelling below
 

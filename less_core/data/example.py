@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from less_core.fingerprint import fingerprint
+from less_core.files.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)

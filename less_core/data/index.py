@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 
 from less_core.data.example import Example
 from less_core.data.pools import RowSource
-from less_core.data.row_files import Row
-from less_core.data.shapes import BadRowError, Shape, to_example
+from less_core.data.rows.files import Row
+from less_core.data.rows.shapes import BadRowError, Shape, to_example
 from less_core.errors import DataError
-from less_core.fingerprint import fingerprint
+from less_core.files.fingerprint import fingerprint
 
 SCHEMA = pa.schema(
     [

@@ -4,13 +4,13 @@ import glob
 import json
 from collections.abc import Iterator, Mapping
 
-from less_core.config import SelectSettings
 from less_core.data.example import Example
-from less_core.data.files import KNOWN, LINES, TABLES, find_files, suffix_of
-from less_core.data.row_files import JsonLines, Row, RowFile, TableRows
-from less_core.data.shapes import Shape, to_example
+from less_core.data.rows.files import JsonLines, Row, RowFile, TableRows
+from less_core.data.rows.paths import KNOWN, LINES, TABLES, find_files, suffix_of
+from less_core.data.rows.shapes import Shape, to_example
 from less_core.errors import DataError
-from less_core.fingerprint import fingerprint
+from less_core.files.fingerprint import fingerprint
+from less_core.settings.select import SelectSettings
 
 
 class RowSource:

@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from less_core.config import SelectSettings, TargetSettings
-from less_core.data.builtin import open_builtin
+from less_core.data.builtin.rows import open_builtin
 from less_core.data.example import Example
 from less_core.data.pools import RowSource, open_rows
-from less_core.data.shapes import BadRowError, to_target_example
+from less_core.data.rows.shapes import BadRowError, to_target_example
 from less_core.errors import DataError
+from less_core.settings.select import SelectSettings, TargetSettings
 
 
 @dataclass(frozen=True)

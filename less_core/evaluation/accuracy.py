@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from less_core.evaluation.answers import right_answer
+from less_core.data.builtin.answers import right_answer
 from less_core.model.batching import fill_batches
 from less_core.model.loading import known_positions
 

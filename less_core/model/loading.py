@@ -13,11 +13,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.logging import disable_progress_bar
 
-from less_core.config import LoraSettings
 from less_core.errors import ConfigError
-from less_core.fingerprint import fingerprint, fingerprint_bytes
+from less_core.files.fingerprint import fingerprint, fingerprint_bytes
 from less_core.model.adapter import lora_parameters
 from less_core.model.place import is_model_folder
+from less_core.settings.select import LoraSettings
 
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft asks for it, once in every process
 disable_progress_bar()  # of loading weights: it would break the bars and logs of a run

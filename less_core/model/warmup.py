@@ -8,11 +8,11 @@ from peft import PeftModel
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from less_core.config import WarmupSettings
 from less_core.data.encoding import EncodedExample
 from less_core.model.adapter import adapter_config, adapter_tensors, canonical_name
 from less_core.model.checkpoint import AdamState, Checkpoint
 from less_core.model.training import Recipe, train
+from less_core.settings.select import WarmupSettings
 
 
 def train_warmup(

@@ -1,9 +1,9 @@
 """What a reader should see first: what was selected, and what needs a look."""
 
-from less_core.report.inert import clip, one_line
+from less_core.data.visible_text import clip, one_line
 from less_core.report.sources import most_favoured, source_rows
+from less_core.report.style.wording import percent, plural, thousands
 from less_core.report.summary import RunSummary, TargetSummary
-from less_core.report.wording import percent, plural, thousands
 
 _LABEL = 60  # characters of a source's name in a sentence
 

@@ -5,13 +5,14 @@ from functools import cache
 
 from jinja2 import Template
 
-from less_core.report import change_wording, wording
-from less_core.report.drawing import data_uri
+from less_core.data.visible_text import clip, one_line, visible
+from less_core.report.changes import wording as change_wording
 from less_core.report.headline import headline, notices
-from less_core.report.inert import clip, one_line, visible
-from less_core.report.pages import page_environment
 from less_core.report.plots import plot_lengths, plot_scores, plot_sources
 from less_core.report.sources import SourceRow, source_rows
+from less_core.report.style import wording
+from less_core.report.style.drawing import data_uri
+from less_core.report.style.pages import page_environment
 from less_core.report.summary import RunSummary, TargetSummary
 
 _PREVIEW_CHARACTERS = 420

@@ -1,12 +1,13 @@
 """The report in short, as a Prefect artifact: Markdown for the page of a run."""
 
-from less_core.report.drawing import data_uri
+from less_core.refs import StageCost
 from less_core.report.headline import headline, notices
-from less_core.report.inline import fenced, inline, table_row
 from less_core.report.plots import plot_scores
 from less_core.report.sources import source_rows
-from less_core.report.summary import ExampleView, RunSummary, StageCost, TargetSummary
-from less_core.report.wording import duration, percent, plural, rate, ratio, score, size, thousands
+from less_core.report.style.drawing import data_uri
+from less_core.report.style.inline import fenced, inline, table_row
+from less_core.report.style.wording import duration, percent, plural, rate, ratio, score, size, thousands
+from less_core.report.summary import ExampleView, RunSummary, TargetSummary
 
 MAX_BYTES = 300_000  # of UTF-8; a Prefect server keeps every version of an artifact in its database
 _PICTURES_FROM = 200_000  # sections of targets end here, so that pictures have room too

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from less_core.report.drawing import INK, MARK, PLAIN, POOL, SELECTED, legend, plain_axes, png, short_label
 from less_core.report.sources import SourceRow, source_rows
+from less_core.report.style.drawing import INK, MARK, PLAIN, POOL, SELECTED, legend, plain_axes, png, short_label
+from less_core.report.style.wording import percent, plural, score, span, thousands
 from less_core.report.summary import TargetSummary
-from less_core.report.wording import percent, plural, score, span, thousands
 
 _WIDTH, _HEIGHT = 5.8, 3.6  # inches
 _MAX_SOURCES = 20

@@ -2,22 +2,9 @@
 
 from pydantic import Field
 
-from less_core.report.changes import ChangeSummary
-from less_core.report.record import Record
-from less_core.report.why import Why
-
-
-class StageCost(Record):
-    """One row of the stage table."""
-
-    name: str
-    unit: str  # what `total` counts: "examples", "checkpoints", ...
-    total: int
-    reused: int  # found in the store
-    computed: int
-    flagged: int = 0  # left out of what follows: bad rows, examples without a label or with a non-finite gradient
-    seconds: float
-    bytes_written: int
+from less_core.changes.records import ChangeSummary
+from less_core.refs import Record, StageCost
+from less_core.report.score_parts import Why
 
 
 class CopyView(Record):

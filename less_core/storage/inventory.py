@@ -7,7 +7,7 @@ from typing import Any
 
 import fsspec
 
-from less_core.storage.files import CORRUPT
+from less_core.files.whole import CORRUPT
 from less_core.storage.layout import Store, place_in_store
 
 LEFTOVERS = {".tmp": "temporary files", ".lock": "locks", CORRUPT: "files set aside"}

@@ -3,13 +3,11 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from less_core.config import SelectSettings
-from less_core.fingerprint import fingerprint
+from less_core.files.fingerprint import fingerprint
+from less_core.refs import Side
+from less_core.settings.select import SelectSettings
 
-Side = Literal["pool", "target"]
-SIDES: tuple[Side, ...] = ("pool", "target")
 KINDS = ("examples", "warmups", "trainings", "evaluations", "features", "influence")  # folders of a store
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 
 from less_core.errors import ConfigError, MissingArtifactError
-from less_core.storage.files import exists, list_folders, read_bytes, write_whole
+from less_core.files.whole import exists, list_folders, read_bytes, write_whole
 from less_core.storage.layout import PUBLISHED, Run, Version
 
 

@@ -21,8 +21,8 @@ from prefect.server.events.schemas.events import Event as ServerEvent
 from prefect.server.utilities.user_templates import render_user_template
 from samples import conversation, write_jsonl
 
-from flows.plan import print_plan
-from less_core.settings_file import load_settings
+from flows.cli.plan import print_plan
+from less_core.settings.file import load_settings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deployments"

@@ -23,9 +23,9 @@ import yaml
 from fsspec.implementations.local import LocalFileSystem
 from heartbeats import without_heartbeats
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import Store
-from less_core.verification import verify_store
+from less_core.storage.upkeep.verification import verify_store
 
 DONE, WRONG_INPUT = 0, 2  # exit codes of the command
 PATIENCE = 300  # seconds for a run of a tiny model to end
@@ -75,7 +75,7 @@ def _run(config: str, log: str, fault: Fault | None) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    from flows.cli import main
+    from flows.cli.main import main
 
     if fault:
         fault()
@@ -145,7 +145,7 @@ class MemoryRunsOut:
     def __call__(self) -> None:
         import torch
 
-        from less_core.extraction import GradientExtractor
+        from less_core.features.extraction import GradientExtractor
 
         original = GradientExtractor.compute
 

@@ -11,7 +11,7 @@ import pytest
 from breaking import Outcome, finish, outcome
 from samples import conversation, write_jsonl
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 POOL = 40  # examples, in shards of 8
 

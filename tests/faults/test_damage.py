@@ -18,10 +18,10 @@ from counts import FULL, Count
 from safetensors.torch import load_file, save_file
 from samples import conversation, write_jsonl
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 from less_core.storage import versions
 from less_core.storage.layout import Store, store_of
-from less_core.verification import verify_store
+from less_core.storage.upkeep.verification import verify_store
 
 pytestmark = pytest.mark.slow
 
@@ -100,7 +100,7 @@ def test_every_bit_of_a_shard_that_is_flipped_is_seen_or_harms_nothing(finished:
 
 def damaged(shard: Path) -> bool:
     from less_core.errors import CorruptArtifactError
-    from less_core.storage.features import read_feature_rows, verify_feature_shard
+    from less_core.storage.formats.features import read_feature_rows, verify_feature_shard
 
     try:
         verify_feature_shard(str(shard), shard.parent.name)
@@ -236,7 +236,7 @@ def test_infinity_in_a_checkpoint_that_is_given_is_a_clear_error_or_flags_all(
     finished: SelectSettings, make_case: Callable[..., SelectSettings], tmp_path: Path, count: Count
 ) -> None:
     """Weights that overflowed while training elsewhere: every gradient is no number, and nothing can be selected."""
-    from less_core.storage.checkpoints import read_checkpoint, write_checkpoint
+    from less_core.storage.formats.checkpoints import read_checkpoint, write_checkpoint
 
     checkpoint = read_checkpoint(str(sorted(Path(finished.store).glob("warmups/*/checkpoint-*"))[0]))
     for tensor in checkpoint.adapter.values():

@@ -8,7 +8,7 @@ import pytest
 from breaking import DONE, WRONG_INPUT, Outcome, WritesFail, assert_goes_on, leftovers, small_disk, start
 from counts import FULL, Count, in_full
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 

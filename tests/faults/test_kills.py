@@ -8,9 +8,9 @@ import pytest
 from breaking import DONE, KilledAtWrite, Outcome, assert_goes_on, leftovers, outcome, start
 from counts import FULL, Count
 
-from less_core.config import SelectSettings
-from less_core.garbage import delete, find_garbage
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import store_of
+from less_core.storage.upkeep.garbage import delete, find_garbage
 
 pytestmark = pytest.mark.slow
 

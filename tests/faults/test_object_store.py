@@ -10,14 +10,14 @@ from counts import FULL, Count, in_full
 from object_store import FAULTS, ObjectStore, serving_objects
 from samples import assert_same_files, write_jsonl
 
-from flows.cli import main
+from flows.cli.main import main
 from flows.select_data import select_data
-from less_core.config import SelectSettings
-from less_core.garbage import find_garbage
-from less_core.settings_file import parse_settings
-from less_core.storage.files import read_json
+from less_core.files.whole import read_json
+from less_core.settings.file import parse_settings
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import run_of, store_of
-from less_core.verification import verify_store
+from less_core.storage.upkeep.garbage import find_garbage
+from less_core.storage.upkeep.verification import verify_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

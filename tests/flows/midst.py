@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service import wait_for
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import run_of
 
 Files = dict[str, tuple[bytes, int, int]]

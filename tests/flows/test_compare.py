@@ -11,8 +11,8 @@ from samples import conversation, write_jsonl
 
 from flows.compare import compare
 from flows.sweep import sweep
-from less_core.compare_config import CompareSettings
-from less_core.report.outcomes import ComparisonSummary, method_rows
+from less_core.report.comparison.outcomes import ComparisonSummary, method_rows
+from less_core.settings.compare import CompareSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

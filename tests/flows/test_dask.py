@@ -10,7 +10,7 @@ from midst import at_shard, left, shards
 from samples import assert_same_files
 
 from flows.select_data import select_data
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

@@ -12,7 +12,7 @@ from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
 from flows.demo import SETTINGS
-from less_core.settings_file import load_settings
+from less_core.settings.file import load_settings
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
 

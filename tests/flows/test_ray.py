@@ -11,7 +11,7 @@ from midst import at_shard, left, shards
 from samples import assert_same_files
 
 from flows.select_data import select_data
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 cluster_utils = pytest.importorskip("ray.cluster_utils")

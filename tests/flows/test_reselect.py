@@ -11,9 +11,9 @@ from service import wait_for
 from flows.agree import agree
 from flows.reselect import reselect
 from flows.select_data import select_data
-from less_core.config import SelectSettings
 from less_core.errors import DataError
-from less_core.methods import stage_names
+from less_core.features.requirements import stage_names
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import run_of
 from less_core.storage.versions import current_version, list_versions
 

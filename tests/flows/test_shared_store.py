@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_cli import command, environment, write_config
+from command_line import command, environment, write_config
 
 from less_core.storage.layout import run_of
 

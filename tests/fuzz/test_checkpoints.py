@@ -21,9 +21,9 @@ from trainings import LORA, to_less, train
 
 from less_core.model.adapter import check_match, lora_parameters
 from less_core.model.checkpoint import Checkpoint
-from less_core.model.imported import import_checkpoint
+from less_core.model.foreign_checkpoints import import_checkpoint
 from less_core.model.loading import add_lora
-from less_core.storage.checkpoints import checkpoint_fingerprint, is_whole, read_checkpoint, write_checkpoint
+from less_core.storage.formats.checkpoints import checkpoint_fingerprint, is_whole, read_checkpoint, write_checkpoint
 
 OURS = ["checkpoint.json", "adapter_config.json", "adapter_model.safetensors", "adam_state.safetensors"]
 TRAINER = ["trainer_state.json", "adapter_config.json", "adapter_model.safetensors", "optimizer.pt"]

@@ -12,10 +12,10 @@ from counts import Count
 from fuzzing import mutations, outcome, texts, tries, values
 from hypothesis import given
 
-from less_core.compare_config import CompareSettings
-from less_core.config import SelectSettings
 from less_core.errors import ConfigError
-from less_core.settings_file import load_as, load_settings, parse_as, parse_settings
+from less_core.settings.compare import CompareSettings
+from less_core.settings.file import load_as, load_settings, parse_as, parse_settings
+from less_core.settings.select import SelectSettings
 
 MINIMAL: dict[str, Any] = {
     "name": "r",
@@ -191,7 +191,7 @@ TAGS = [
     "!!python/object/apply:os.system ['touch {}']",
     "!!python/object/new:os.system ['touch {}']",
     "!!python/object/apply:subprocess.check_output [['touch', '{}']]",
-    "!!python/object:less_core.config.SelectSettings {{name: x}}",
+    "!!python/object:less_core.settings.select.SelectSettings {{name: x}}",
     "!!python/name:os.system",
     "!!python/module:os",
     "!!python/tuple [1, 2]",

@@ -33,14 +33,14 @@ from fuzzing import (
 )
 from hypothesis import given
 
-from less_core.config import SelectSettings
 from less_core.data.encoding import Encoder
 from less_core.data.example import Example, Message
-from less_core.data.files import find_files
 from less_core.data.index import PoolIndex, index_pool
 from less_core.data.pools import RowSource, open_pool, read_example
-from less_core.data.shapes import to_example
-from less_core.settings_file import parse_settings
+from less_core.data.rows.paths import find_files
+from less_core.data.rows.shapes import to_example
+from less_core.settings.file import parse_settings
+from less_core.settings.select import SelectSettings
 
 MANY = 1_000_000 if FULL else 50_000
 LONG = 1 << 20  # characters

@@ -16,12 +16,12 @@ from fuzzing import mutations, outcome, said, tries, values
 from hypothesis import given
 from samples import encoded_examples
 
-from less_core.data.contamination import CopiedRow
 from less_core.data.encoding import EncodedExample
-from less_core.extraction import Features
-from less_core.sharding import read_holdings
-from less_core.storage.copies import read_copies, write_copies
-from less_core.storage.examples import (
+from less_core.data.overlap.contamination import CopiedRow
+from less_core.features.rows import Features
+from less_core.files.parquet import parquet_writer
+from less_core.storage.formats.copies import read_copies, write_copies
+from less_core.storage.formats.examples import (
     RUN_INDEX_SCHEMA,
     iterate_run_index,
     read_example_counts,
@@ -30,10 +30,10 @@ from less_core.storage.examples import (
     write_example_shard,
     write_run_index,
 )
-from less_core.storage.features import read_feature_rows, verify_feature_shard, write_feature_shard
-from less_core.storage.less_layout import gradients_digest, has_norms, read_gradients
-from less_core.storage.parquet import parquet_writer
-from less_core.storage.selections import read_selected_ids, write_selected_ids
+from less_core.storage.formats.features import read_feature_rows, verify_feature_shard, write_feature_shard
+from less_core.storage.formats.less_scripts import gradients_digest, has_norms, read_gradients
+from less_core.storage.formats.selections import read_selected_ids, write_selected_ids
+from less_core.storage.sharding import read_holdings
 
 FINGERPRINT = "f" * 32
 COUNT = 12

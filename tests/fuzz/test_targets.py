@@ -10,10 +10,10 @@ from counts import Count
 from fuzzing import Good, Line, carried, conversations, lines, mutations, outcome, replaced, scalars, strings_in, texts, tries
 from hypothesis import given
 
-from less_core.config import SelectSettings
 from less_core.data.example import Example
 from less_core.data.targets import Target, load_target
-from less_core.settings_file import parse_settings
+from less_core.settings.file import parse_settings
+from less_core.settings.select import SelectSettings
 
 
 def settings_of(folder: Path, **target: Any) -> SelectSettings:

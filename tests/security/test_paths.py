@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from samples import conversation, write_jsonl
 
-from less_core.config import SelectSettings
 from less_core.errors import ConfigError
+from less_core.settings.select import SelectSettings
 
 HOSTILE = [
     "../../escaped",
@@ -62,7 +62,7 @@ def test_name_in_settings_that_is_no_plain_name_is_refused(make_settings: Callab
 
 @pytest.mark.slow
 def test_selection_named_like_a_path_is_refused_by_every_command_that_reads_one(tmp_path: Path) -> None:
-    from flows.cli import main
+    from flows.cli.main import main
 
     (tmp_path / "runs").mkdir()
     for name in ("../../etc", "/etc/passwd", "a/../../b"):

@@ -12,13 +12,13 @@ import pytest
 import torch
 from samples import encoded_examples, write_jsonl
 
-from less_core.config import LoraSettings, SelectSettings
 from less_core.errors import LessError
-from less_core.model.imported import import_checkpoint
+from less_core.model.foreign_checkpoints import import_checkpoint
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.training import Recipe, train
-from less_core.storage.checkpoints import read_checkpoint
-from less_core.storage.less_layout import read_gradients
+from less_core.settings.select import LoraSettings, SelectSettings
+from less_core.storage.formats.checkpoints import read_checkpoint
+from less_core.storage.formats.less_scripts import read_gradients
 
 LORA = LoraSettings(rank=2, alpha=4, target_modules=["q_proj", "v_proj"])
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from less_core.config import SelectSettings
-from less_core.inspection import inspect_model
 from less_core.model.loading import load_base_model, load_tokenizer, outline_model
+from less_core.preflight.model import inspect_model
+from less_core.settings.select import SelectSettings
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import yaml
 
-from less_core.config import SelectSettings
 from less_core.errors import ConfigError
+from less_core.settings.select import SelectSettings
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "thisIsASecretPassword"
@@ -31,7 +31,7 @@ def run(settings: SelectSettings, **environment: str) -> subprocess.CompletedPro
     config = Path(settings.data_dir) / "config.yaml"
     config.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     environment = os.environ | SECRETS | {"PREFECT_LOGGING_LEVEL": "DEBUG", "PYTHONPATH": str(ROOT)} | environment
-    return subprocess.run([sys.executable, "-m", "flows.cli", "run", str(config)], env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "flows.cli.main", "run", str(config)], env=environment, capture_output=True, text=True)
 
 
 def everything(api: str, settings: SelectSettings, said: str) -> str:

@@ -8,9 +8,9 @@ import psutil
 import pytest
 from service import Service, deployment, serving, wait_for
 
-from flows.cli import _parser
+from flows.cli.main import _parser
 from flows.server.names import CLIENT_AUTH, SERVER_AUTH, is_loopback
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 
 @pytest.mark.parametrize(("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("127.8.8.8", True)])

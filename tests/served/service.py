@@ -164,7 +164,7 @@ class Service:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of less-flow against this service."""
         environment = service_environment(self.folder) | {"PREFECT_API_URL": f"{self.base}/api", "COLUMNS": "300"}
-        command = [sys.executable, "-m", "flows.cli", *arguments]
+        command = [sys.executable, "-m", "flows.cli.main", *arguments]
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 
     def stage_runs(self, run: str) -> list[dict[str, Any]]:
@@ -225,7 +225,7 @@ def serving(folder: Path, deployments: Sequence[dict[str, Any]]) -> Iterator[Ser
     environment = service_environment(folder)
     log = folder / "serve.log"
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(port), "--results-port", str(results_port)]
+        command = [sys.executable, "-m", "flows.cli.main", "serve", "--port", str(port), "--results-port", str(results_port)]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
         service = Service(folder, f"http://127.0.0.1:{port}", process, f"http://127.0.0.1:{results_port}")
         try:

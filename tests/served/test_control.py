@@ -13,8 +13,8 @@ from counts import in_full
 from samples import conversation, write_jsonl
 from service import Service, wait_for
 
-from less_core.config import SelectSettings
-from less_core.storage.parquet import read_columns
+from less_core.files.parquet import read_columns
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 

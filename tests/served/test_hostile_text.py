@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 from samples import WORDS, conversation, write_jsonl
 from service import Service
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from samples import conversation, write_jsonl
 from service import Service
 
 from flows.server.setup import QUEUE, RUNS_AT_ONCE
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 from less_core.storage.layout import run_of
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 from service import HEIGHT, V1, V2, Service, picture, wait_for
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 

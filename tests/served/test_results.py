@@ -10,9 +10,9 @@ import yaml
 from playwright.sync_api import Page
 from service import Service, wait_for
 
-from flows.results_links import results_link
+from flows.run.results_links import results_link
 from flows.server.names import FORM, RESULTS_HOME, RESULTS_URL, SELECTION_TAG
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 

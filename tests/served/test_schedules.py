@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from samples import conversation, write_jsonl
 from service import ENDED, V1, V2, Service, press_until, service_environment, wait_for
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 

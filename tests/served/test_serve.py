@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 from samples import conversation, write_jsonl
 from service import Service, picture, press_until, wait_for
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 POOL = 80  # examples
 NEW = 4  # 5% of them

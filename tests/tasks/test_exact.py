@@ -7,8 +7,8 @@ import torch
 from oracle import oracle
 from samples import assert_same, assert_same_files, conversation, write_jsonl
 
+from less_core.files.whole import list_files
 from less_core.refs import FEATURES
-from less_core.storage.files import list_files
 from tasks.exact import read_parts
 
 FEATURES_OF_TESTS = {"projection": {"dim": 256}, "max_length": 128, "storage": "float32"}
@@ -141,6 +141,6 @@ def test_flagged_examples_are_flagged_by_exact_scores_too(make_settings, run_sta
 
 
 def _adapter(result):
-    from less_core.storage.checkpoints import read_checkpoint
+    from less_core.storage.formats.checkpoints import read_checkpoint
 
     return read_checkpoint(result.checkpoints.checkpoints[0].folder).adapter

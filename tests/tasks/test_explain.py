@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from flows.explain import print_explanation
-from less_core.data.shapes import to_example
+from flows.cli.explain import print_explanation
+from less_core.data.rows.shapes import to_example
 from less_core.errors import ConfigError
-from less_core.report.why import Why
-from less_core.storage.features import read_feature_rows
-from less_core.storage.manifest import read_manifest
+from less_core.report.score_parts import Why
+from less_core.storage.formats.features import read_feature_rows
+from less_core.storage.formats.manifest import read_manifest
 from tasks.explain import NEAREST, explain, explain_example
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from samples import assert_same, assert_same_files, conversation, write_jsonl
 
-from less_core.ranks import spearman
+from less_core.changes.correlation import spearman
+from less_core.files.whole import list_files
 from less_core.refs import FEATURES
-from less_core.storage.files import list_files
 from less_core.storage.layout import run_of
 
 FLOAT32 = {"projection": {"dim": 256}, "max_length": 128, "storage": "float32"}
@@ -176,6 +176,6 @@ def test_index_and_scores_leave_no_temporary_files(make_settings, run_stages) ->
 
 
 def _ids(result) -> list[str]:
-    from less_core.data.shapes import to_example
+    from less_core.data.rows.shapes import to_example
 
     return [to_example(json.loads(line)).example_id for line in result.selected()]

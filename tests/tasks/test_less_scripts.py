@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from samples import conversation, write_jsonl
 from torch import Tensor
 
-from less_core.addresses import projection_seed
-from less_core.data.shapes import to_example
+from less_core.data.rows.shapes import to_example
 from less_core.errors import DataError
 from less_core.method.projection import make_projection
 from less_core.model.loading import add_lora, load_base_model
 from less_core.model.losses import IGNORE
+from less_core.storage.addresses import projection_seed
 from tasks.encode import _encoder
 from tasks.export import export_selection
 from tasks.imported import gradients_path

@@ -15,16 +15,16 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from less_core.data.pools import open_pool
-from less_core.data.shapes import to_example
+from less_core.data.rows.shapes import to_example
 from less_core.data.targets import load_target
 from less_core.errors import ConfigError, NonFiniteGradientError
 from less_core.method.narrowing import narrow
 from less_core.model.losses import IGNORE
-from less_core.storage.checkpoints import read_checkpoint
-from less_core.storage.examples import iterate_run_index
-from less_core.storage.features import read_feature_rows
-from less_core.storage.manifest import read_manifest
-from less_core.storage.scores import iterate_scores
+from less_core.storage.formats.checkpoints import read_checkpoint
+from less_core.storage.formats.examples import iterate_run_index
+from less_core.storage.formats.features import read_feature_rows
+from less_core.storage.formats.manifest import read_manifest
+from less_core.storage.formats.scores import iterate_scores
 from tasks.encode import _encoder
 from tasks.prepare import read_pool
 

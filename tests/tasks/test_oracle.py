@@ -5,7 +5,7 @@ import json
 import pytest
 from oracle import oracle
 
-from less_core.data.shapes import to_example
+from less_core.data.rows.shapes import to_example
 
 
 @pytest.mark.parametrize(

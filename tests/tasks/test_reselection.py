@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import conversation, write_jsonl
 
-from less_core.basis import best_measured, is_unchanged, read_basis, seconds_from_nothing
-from less_core.config import RewarmSettings
 from less_core.errors import ConfigError, CorruptArtifactError
-from less_core.report.summary import StageCost
-from less_core.reselection import find_selection
+from less_core.refs import StageCost
+from less_core.settings.select import RewarmSettings
+from less_core.storage.formats.selections import read_selected_ids
 from less_core.storage.layout import run_of
-from less_core.storage.selections import read_selected_ids
+from less_core.storage.previous_settings import find_selection
+from less_core.storage.provenance import best_measured, is_unchanged, read_basis, seconds_from_nothing
 from less_core.storage.versions import current_version
 from tasks.check import look_at_inputs
 from tasks.reselection import find_unchanged

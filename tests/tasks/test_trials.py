@@ -11,19 +11,19 @@ from samples import conversation, write_jsonl
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from less_core.compare_config import CompareSettings
+from less_core.changes.records import SelectionChange
 from less_core.data.encoding import Encoder
 from less_core.data.pools import open_rows
 from less_core.data.targets import read_target
 from less_core.errors import ConfigError, DataError
+from less_core.files.whole import write_json
 from less_core.model.loading import load_trained
 from less_core.model.losses import IGNORE
 from less_core.refs import ModelRef, OutcomeRef, TrainingRef, TrialRef
-from less_core.report.changes import SelectionChange
-from less_core.settings_file import parse_as
-from less_core.storage.examples import iterate_run_index
-from less_core.storage.files import write_json
-from less_core.storage.selections import read_selected_ids, write_selected_ids
+from less_core.settings.compare import CompareSettings
+from less_core.settings.file import parse_as
+from less_core.storage.formats.examples import iterate_run_index
+from less_core.storage.formats.selections import read_selected_ids, write_selected_ids
 from tasks import training as module
 from tasks.agree import agree_pair, agreements, find_version
 from tasks.evaluation import judge

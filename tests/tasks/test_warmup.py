@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from less_core.config import SelectSettings
 from less_core.errors import NonFiniteGradientError
+from less_core.settings.select import SelectSettings
 
 
 def test_warmup_that_diverges_is_a_clear_error_and_leaves_no_checkpoint(

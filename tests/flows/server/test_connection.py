@@ -49,7 +49,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def run_command(folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    command = [sys.executable, "-m", "flows.cli", "reselect", "nothing"]
+    command = [sys.executable, "-m", "flows.cli.main", "reselect", "nothing"]
     inherited = clean | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.run(command, cwd=folder, env=inherited, capture_output=True, text=True, timeout=WAITED, check=False)
 
@@ -74,7 +74,7 @@ def test_server_that_is_down_is_said_in_one_line_with_its_address(tmp_path: Path
 def test_help_and_plan_ask_for_no_server(tmp_path: Path) -> None:
     environment = os.environ | {API_URL: "http://127.0.0.1:9/api", "PYTHONPATH": str(ROOT), "HOME": "/proc/none"}
     for arguments, code in ((["--help"], 0), (["plan", "missing.yaml"], 2)):
-        command = [sys.executable, "-m", "flows.cli", *arguments]
+        command = [sys.executable, "-m", "flows.cli.main", *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=WAITED, check=False)
         assert done.returncode == code
         assert "127.0.0.1:9" not in done.stderr

@@ -14,7 +14,7 @@ WAITED = 60  # seconds
 
 
 def serve(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "serve", *arguments]
+    command = [sys.executable, "-m", "flows.cli.main", "serve", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=WAITED, check=False)
 

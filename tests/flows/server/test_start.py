@@ -11,7 +11,7 @@ import pytest
 import yaml
 from service import ROOT, Service, deployment, serving
 
-from less_core.config import SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_command_is_shown_on_the_service_of_its_folder(make_settings: Callable[.
     config.write_text(yaml.safe_dump(make_settings(name="found", method="random").model_dump(mode="json")))
     with serving(folder, [AGREE]) as service:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        command = [sys.executable, "-m", "flows.cli", "run", str(config)]
+        command = [sys.executable, "-m", "flows.cli.main", "run", str(config)]
         inherited = clean | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "person")}
         done = subprocess.run(command, cwd=folder, env=inherited, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

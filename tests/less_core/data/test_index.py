@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from less_core.data import index as module
 from less_core.data.index import MESSAGES_KEPT, SCHEMA, PoolIndex, cut, distinct, draw, index_pool
 from less_core.data.pools import open_rows
-from less_core.data.shapes import to_example
+from less_core.data.rows.shapes import to_example
 
 
 def rows_of(numbers: list[int]) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from less_core.data.index import index_pool, parse_row
 from less_core.data.pools import RowSource, open_pool, open_rows, read_example
-from less_core.data.shapes import to_example
+from less_core.data.rows.shapes import to_example
 from less_core.data.targets import open_target
 from less_core.errors import DataError
 

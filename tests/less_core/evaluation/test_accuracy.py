@@ -11,11 +11,11 @@ from samples import WORDS
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from less_core.config import LoraSettings
 from less_core.evaluation import accuracy as module
 from less_core.evaluation.accuracy import accuracy, pad_left
 from less_core.model.adapter import randomise_adapter
 from less_core.model.loading import add_lora
+from less_core.settings.select import LoraSettings
 
 Models = dict[str, Callable[[], PreTrainedModel]]
 Row = dict[str, Any]

@@ -5,9 +5,9 @@ import torch
 from samples import encoded_examples
 from torch import Tensor
 
-from less_core import extraction
-from less_core.config import LoraSettings
-from less_core.extraction import GradientExtractor
+from less_core.features import extraction
+from less_core.features.extraction import GradientExtractor
+from less_core.features.target_gradients import TargetGradients
 from less_core.method.adam import adam_update
 from less_core.method.products import lay_out
 from less_core.method.projection import Rademacher, Sketch
@@ -15,7 +15,7 @@ from less_core.model.adapter import lora_parameters
 from less_core.model.checkpoint import AdamState
 from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import add_lora
-from less_core.target_gradients import TargetGradients
+from less_core.settings.select import LoraSettings
 
 GPU = torch.cuda.is_available()
 kernels = pytest.importorskip("less_core.method.kernels", reason="needs triton")

@@ -8,12 +8,12 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.model.adapter import lora_parameters
 from less_core.model.gradients import PerExampleGradients, Slot
 from less_core.model.loading import add_lora
 from less_core.model.losses import IGNORE
+from less_core.settings.select import LoraSettings
 
 MODULES = {
     "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"],

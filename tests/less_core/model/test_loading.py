@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.model import loading
 from less_core.model.loading import check_target_modules, count_parameters, load_base_model, model_folder, outline_model, pick_device
+from less_core.settings.select import LoraSettings
 
 
 def test_outline_has_every_module_and_shape_of_the_model_and_no_weights(tiny_model: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from less_core.config import LoraSettings
 from less_core.errors import ConfigError
 from less_core.model.adapter import lora_parameters
 from less_core.model.gradients import PerExampleGradients, Slot
 from less_core.model.loading import add_lora, check_target_modules, load_base_model
+from less_core.settings.select import LoraSettings
 
 
 def test_quantised_model_on_a_cpu_is_refused_before_its_weights_are_read(tiny_model: Path, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from samples import encoded_examples
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
-from less_core.config import LoraSettings
 from less_core.model.loading import add_lora
 from less_core.model.losses import IGNORE
 from less_core.model.training import Recipe, train
+from less_core.settings.select import LoraSettings
 
 pytestmark = pytest.mark.slow
 

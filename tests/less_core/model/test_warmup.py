@@ -6,11 +6,11 @@ import pytest
 import torch
 from samples import encoded_examples
 
-from less_core.config import LoraSettings, WarmupSettings
 from less_core.model.adapter import lora_parameters
 from less_core.model.checkpoint import Checkpoint
 from less_core.model.loading import add_lora
 from less_core.model.warmup import train_warmup
+from less_core.settings.select import LoraSettings, WarmupSettings
 
 SETTINGS = WarmupSettings(epochs=3, batch_size=4, micro_batch_size=2, learning_rate=1e-2, seed=5)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from less_core.report.changes import (
+from less_core.changes.records import (
     ChangeSummary,
     Cost,
     ExampleMove,
@@ -16,6 +16,7 @@ from less_core.report.changes import (
     SettingChange,
     TargetChange,
 )
+from less_core.refs import StageCost
 from less_core.report.summary import (
     CheckpointSummary,
     ExampleView,
@@ -24,7 +25,6 @@ from less_core.report.summary import (
     PoolSummary,
     RunSummary,
     SourceShare,
-    StageCost,
     SubtaskCount,
     TargetSummary,
 )

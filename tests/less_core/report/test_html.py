@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from less_core.changes.records import ChangeSummary
+from less_core.data.visible_text import visible
 from less_core.report import html
-from less_core.report.changes import ChangeSummary
 from less_core.report.html import preview, render_html
-from less_core.report.inert import visible
 from less_core.report.summary import RunSummary
 
 PNG = b"\x89PNG\r\n\x1a\n"

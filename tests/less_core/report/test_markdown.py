@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from less_core.data.visible_text import one_line, visible
 from less_core.report import markdown
-from less_core.report.inert import one_line, visible
-from less_core.report.inline import fenced, inline, stage_row
 from less_core.report.markdown import MAX_BYTES, render_markdown
+from less_core.report.style.inline import fenced, inline, stage_row
 from less_core.report.summary import RunSummary, TargetSummary
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from less_core.errors import ConfigError
-from less_core.storage.files import list_files, read_bytes, write_whole
+from less_core.files.whole import list_files, read_bytes, write_whole
 from less_core.storage.layout import Run, Version
 from less_core.storage.versions import current_version, list_versions, new_version, publish
 

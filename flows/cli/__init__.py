@@ -1,0 +1,1 @@
+"""The command line: `less-flow` and what its commands print."""

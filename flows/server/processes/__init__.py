@@ -1,0 +1,1 @@
+"""The service's processes: how they are started, watched and found healthy."""

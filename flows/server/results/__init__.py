@@ -1,0 +1,1 @@
+"""The server of results: reports and selected rows to look at, and a page of all selections."""

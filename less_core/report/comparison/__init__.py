@@ -1,0 +1,1 @@
+"""Methods side by side: outcomes, pictures, Markdown and words."""

@@ -1,0 +1,1 @@
+"""Scores of examples: from features or words, by LESS or a baseline, and why a score is what it is."""

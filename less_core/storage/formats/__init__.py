@@ -1,0 +1,1 @@
+"""The formats of the files in a store and in results, one module for each kind."""

@@ -10,50 +10,21 @@ if not Path("/dev/nvidiactl").exists():
     os.environ["TRITON_INTERPRET"] = "1"
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 from heartbeats import without_heartbeats
+from plain import Result, run_plainly
 from prefect.settings import PREFECT_API_URL
-from prefect.states import State
 from prefect.testing.utilities import prefect_test_harness
 from samples import WORDS, conversation, write_jsonl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from xdist.scheduler import LoadScopeScheduling
 
-from less_core.changes.records import ChangeSummary
-from less_core.features.requirements import needs_warmup, sides_of
-from less_core.files.whole import write_json
-from less_core.refs import (
-    CheckpointsRef,
-    ExactRef,
-    ExamplesRef,
-    FeatureShardRef,
-    FeaturesRef,
-    InfluenceRef,
-    ModelRef,
-    PreparedRef,
-    SelectionRef,
-)
 from less_core.settings.file import parse_settings
 from less_core.settings.select import RewarmSettings, SelectSettings
-from less_core.storage.formats.scores import iterate_scores
-from less_core.storage.layout import Version
-from tasks.baselines import score_by_loss, score_by_text
-from tasks.changes import compare_with_last
-from tasks.check import look_at_inputs, open_version
-from tasks.encode import encode_shard
-from tasks.exact import draw_shortlist, plan_targets_exactly, score_exactly
-from tasks.features import extract_features, note_features, plan_features
-from tasks.imported import import_gradients
-from tasks.influence import score_examples
-from tasks.prepare import plan_pool, plan_targets, read_pool
-from tasks.publish import publish_version
-from tasks.selection import select_examples
-from tasks.warmup import choose_warmup, draw_adapter, import_checkpoints, keep_checkpoints, warm_up, without_warmup
 
 pytest_plugins = ["counts"]
 
@@ -172,83 +143,7 @@ def make_settings(tmp_path: Path, tiny_model: Path) -> Callable[..., SelectSetti
     return make
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run without Prefect left."""
-
-    settings: SelectSettings
-    version: Version
-    model: ModelRef
-    checkpoints: CheckpointsRef
-    pool_shards: list[FeatureShardRef]
-    influence: InfluenceRef
-    selections: list[SelectionRef]
-    changes: ChangeSummary | None
-
-    def scores(self, target: str = "t") -> dict[str, float]:
-        tables = iterate_scores(self.version.scores(target))
-        return {row["example_id"]: row["score"] for table in tables for row in table.to_pylist()}
-
-    def selected(self, target: str = "t") -> list[bytes]:
-        return Path(self.version.selected(target)).read_bytes().splitlines()
-
-
 @pytest.fixture
 def run_stages() -> Callable[..., Result]:
-    """The stages of `select_data` one after the other, as plain functions: what a run computes, without a server."""
-
-    def value(returned: Any) -> Any:
-        return returned.data if isinstance(returned, State) else returned
-
-    def run(settings: SelectSettings, rewarm: RewarmSettings = ALWAYS) -> Result:
-        inputs, version = look_at_inputs.fn(settings), open_version.fn(settings)
-        model = inputs.model
-        target = plan_targets.fn(settings, version, model)
-        pools = [read_pool.fn(settings, version, p) for p in settings.pools]
-        pool = plan_pool.fn(settings, version, model, pools)
-        for side in (target, pool):
-            for number in range(1, side.shards + 1):
-                encode_shard.fn(settings, model, side, number)
-        checkpoints = without_warmup(settings, model)
-        if needs_warmup(settings):
-            kept, why = choose_warmup.fn(settings, version, model, pool, rewarm)
-            if settings.imported.pool:
-                warm = import_gradients.fn(settings, inputs, PreparedRef(pools=pools, pool=pool, target=target))
-            elif settings.warmup.checkpoints:
-                warm = import_checkpoints.fn(settings, version, model, pool)
-            elif settings.warmup.kind != "train":
-                warm = draw_adapter.fn(settings, version, model, pool)
-            else:
-                warm = keep_checkpoints.fn(settings, kept, why) if kept else warm_up.fn(settings, version, model, pool, why)
-            checkpoints = value(warm)
-        notes, shards, exact = {}, {}, None
-
-        def extract(side: ExamplesRef, parts: ExactRef | None) -> tuple[FeaturesRef, list[FeatureShardRef]]:
-            work = plan_features.fn(settings, model, side, checkpoints, parts)
-            made = [value(extract_features.fn(settings, model, side, w, parts)) for w in work]
-            return note_features.fn(version, side, checkpoints, made), made
-
-        for name in sides_of(settings):
-            side = pool if name == "pool" else target
-            if name == "pool" and settings.scoring != "store":
-                exact = plan_targets_exactly.fn(settings, version, model, target, notes["target"])
-            notes[name], shards[name] = extract(side, exact if settings.scoring == "exact" else None)
-        if exact and settings.scoring == "rerank":
-            path = draw_shortlist.fn(settings, version, pool, target, checkpoints, notes["pool"], notes["target"])
-            exact = exact.model_copy(update={"shortlist": path})
-            notes["exact"], shards["exact"] = extract(pool, exact)
-        if exact:
-            influence = score_exactly.fn(settings, version, model, pool, target, checkpoints, exact, notes["target"])
-        elif "target" in notes:
-            influence = score_examples.fn(settings, version, model, pool, target, checkpoints, notes["pool"], notes["target"])
-        elif "pool" in notes:
-            influence = score_by_loss.fn(settings, version, model, pool, target, checkpoints, notes["pool"])
-        else:
-            influence = score_by_text.fn(settings, version, model, pool, target, settings.method)
-        selections = select_examples.fn(settings, version, pool, influence)
-        changes = compare_with_last.fn(settings, version, inputs, checkpoints, list(notes.values()), selections, [])
-        write_json(version.record, {"version": version.name})  # a report takes longer to draw than all else here
-        publish_version.fn(settings, version, inputs, checkpoints, selections, [], "")
-        return Result(settings, version, model, checkpoints, shards.get("pool", []), influence, selections, changes)
-
-    return run
+    """All that `select_data` computes, by the flow's own functions, without Prefect's engine: see `plain.py`."""
+    return lambda settings, rewarm=ALWAYS: run_plainly(settings, rewarm)

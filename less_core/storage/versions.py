@@ -22,7 +22,9 @@ def new_version(run: Run) -> Version:
         place = Path(run.root) / name
         if place.exists() and not place.is_symlink():
             raise ConfigError(str(place), "a link to a version, or nothing", "a file or folder", "Move it away, or choose another name.")
-    return run.version(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+    now = datetime.now(UTC)
+    within = now.microsecond * 256 // 1_000_000  # versions of one second sort by time, too: the newest ones are kept
+    return run.version(f"{now:%Y%m%dT%H%M%SZ}-{within:02x}{secrets.token_hex(1)}")
 
 
 def list_runs(results: Sequence[str]) -> list[Run]:

@@ -1,6 +1,7 @@
 """Versions of a selection: whole or not seen, the newest under the run's own names, old ones kept."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,12 @@ def test_something_else_in_the_place_of_a_link_is_an_error_before_anything_is_ma
     Path(run.root, "selected").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"selected: expected a link to a version, or nothing, got a file or folder\. Move it away"):
         new_version(run)
+
+
+def test_names_of_versions_sort_by_time_within_a_second_too(tmp_path: Path) -> None:
+    names = []
+    for _ in range(20):
+        names.append(new_version(Run(str(tmp_path / "run"))).name)
+        time.sleep(0.01)
+    assert names == sorted(names)
+    assert len({name[: len("20261201T124251Z")] for name in names}) <= 2

@@ -1,11 +1,17 @@
 """A selection in the files of the LESS scripts, so that whoever has their training scripts can go on with them."""
 
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from less_core.errors import ConfigError
 from less_core.files.parquet import read_columns
 from less_core.files.whole import read_bytes
+from less_core.selection.ranking import selection_ranks
 from less_core.settings.file import parse_settings
 from less_core.settings.plain_numbers import plain
 from less_core.settings.select import SelectionSettings, SelectSettings
@@ -25,9 +31,9 @@ def export_selection(runs: str, selection: str, folder: str) -> list[str]:
     version = find_version(runs, selection)
     settings = parse_settings(read_basis(version).settings, where=selection)
     for target in (target.name for target in settings.targets):
-        scores = _by_row(settings, version, target)
+        scores, ranks = _by_row(settings, version, target)
         write_influence_scores(folder, target, scores)
-        write_sorted(folder, target, scores)
+        write_sorted(folder, target, scores, ranks)
         rows = read_bytes(version.selected(target), made_by="a selection").splitlines()
         write_top(folder, target, top_name(settings.selection), rows)
     return [f"{folder}/{target.name}" for target in settings.targets]
@@ -39,19 +45,35 @@ def top_name(selection: SelectionSettings) -> str:
     return f"{unit}{plain(selection.amount)}"
 
 
-def _by_row(settings: SelectSettings, version: Version, target: str) -> dict[str, Tensor]:
-    """Return for each file of the pools the score of every line, by the pool's name, and its own where a pool has several."""
-    scores = read_columns(version.scores(target), ["example_id", "score"])
-    found: dict[str, Tensor] = {}
+def _by_row(settings: SelectSettings, version: Version, target: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return for each file of the pools the score of every line, and its rank; see `_file_key` for the keys."""
+    table = read_columns(version.scores(target), ["example_id", "score"])
+    known = table["example_id"].combine_chunks()
+    columns = {"score": table["score"], "rank": selection_ranks(table["example_id"], table["score"].to_numpy().astype(float))}
+    scores: dict[str, Tensor] = {}
+    ranks: dict[str, Tensor] = {}
     for pool in settings.pools:
         rows = read_columns(version.pool_index(pool.name), ["example_id", "file", "index"])
-        values = scores["score"].take(pc.index_in(rows["example_id"], value_set=scores["example_id"].combine_chunks()))
-        values = pc.fill_null(values, float("-inf"))
+        places = pc.index_in(rows["example_id"], value_set=known)
+        score = pc.fill_null(columns["score"].take(places), float("-inf"))
+        rank = pc.fill_null(pa.array(columns["rank"]).take(places.combine_chunks()), 0)
         files = pc.unique(rows["file"]).to_pylist()
         for file in files:
+            key = _file_key(pool.name, file, files)
+            if key in scores:
+                raise ConfigError(f"pool {pool.name}", "files whose names differ in the export too", key, "Rename the pool, or the file.")
             of_it = pc.equal(rows["file"], file)
-            places = torch.from_numpy(rows["index"].filter(of_it).to_numpy().copy())
-            by_row = torch.full((int(places.max()) + 1,), -torch.inf)
-            by_row[places] = torch.from_numpy(values.filter(of_it).to_numpy().copy())
-            found[pool.name if len(files) == 1 else f"{pool.name}-{file.replace('/', '-')}"] = by_row
-    return found
+            lines = torch.from_numpy(rows["index"].filter(of_it).to_numpy().copy())
+            scores[key] = torch.full((int(lines.max()) + 1,), -torch.inf)
+            scores[key][lines] = torch.from_numpy(score.filter(of_it).to_numpy().copy())
+            ranks[key] = torch.zeros(len(scores[key]), dtype=torch.int64)
+            ranks[key][lines] = torch.from_numpy(rank.filter(of_it.combine_chunks()).to_numpy().copy())
+    return scores, ranks
+
+
+def _file_key(pool: str, file: str, files: Sequence[str]) -> str:
+    """Return how a file of a pool is called: as the pool, and by its own name too where the pool has several."""
+    if len(files) == 1:
+        return pool
+    own = file.replace("/", "-")
+    return f"{pool}-{own if sum(other.replace('/', '-') == own for other in files) == 1 else quote(file, safe='')}"

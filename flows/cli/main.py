@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import sys
 import warnings
@@ -84,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--runs", default="runs", help="where the results are")
     sub.set_defaults(command=_export)
     sub = commands.add_parser("agree", help="overlap and agreement of selections, or of versions of one")
-    sub.add_argument("selections", nargs="+", metavar="NAME[@VERSION]")
+    sub.add_argument("selection", metavar="NAME[@VERSION]")
+    sub.add_argument("others", nargs="+", metavar="NAME[@VERSION]", help="what it is compared with")
     sub.add_argument("--runs", default="runs", help="where the results are")
     sub.set_defaults(command=_agree)
     _add_store_commands(commands.add_parser("store", help="look after a store: verify what is in it, delete what no version needs"))
@@ -103,7 +105,22 @@ def _add_reselect_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--runs", default="runs", help="where the results of named selections are")
     sub.add_argument("--set", action="append", default=[], metavar="key.sub=value", dest="overrides", help="change a setting")
     sub.add_argument("--rewarm", choices=["never", "when_pool_grew_by", "always"], default="never", help="train the warmup again")
-    sub.add_argument("--pool-grew-by", type=float, default=0.5, metavar="SHARE", help="for --rewarm when_pool_grew_by; 0.5 is a half")
+    sub.add_argument("--pool-grew-by", type=_above_zero, default=0.5, metavar="SHARE", help="for --rewarm when_pool_grew_by; 0.5 is a half")
+
+
+def _above_zero(text: str) -> float:
+    """Return a number above zero.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, such as 0.5, got {text}")
+    return number
 
 
 def _add_store_commands(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +172,7 @@ def _schedule(arguments: argparse.Namespace) -> None:
 def _agree(arguments: argparse.Namespace) -> None:
     from flows.agree import agree
 
-    for line in agree(arguments.selections, arguments.runs):
+    for line in agree([arguments.selection, *arguments.others], arguments.runs):
         print(line)
 
 

@@ -1,6 +1,15 @@
 """The keys of artifacts in the Prefect UI."""
 
+import re
+
+from less_core.files.fingerprint import fingerprint
+
 
 def artifact_key(name: str, what: str) -> str:
-    """Return an artifact's key: Prefect takes lower case letters, digits and dashes."""
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{name}-{what}".lower())
+    """Return an artifact's key: Prefect takes lower case letters, digits and dashes.
+
+    A name that has others ends in some digits of its own, so that `maths.1`, `maths-1` and `Maths_1` keep their artifacts apart.
+    """
+    whole = f"{name}-{what}"
+    key = re.sub("[^a-z0-9]", "-", whole.lower())
+    return key if re.fullmatch("[a-z0-9 -]*", whole) else f"{key}-{fingerprint(whole)[:8]}"

@@ -108,7 +108,9 @@ def _override(data: Any, override: str) -> None:
     *parents, last = key.split(".")
     node = data
     for part in parents:
-        node = node.setdefault(part, {}) if isinstance(node, dict) else _item(node, part, override)
+        if isinstance(node, dict) and node.get(part) is None:
+            node[part] = {}  # not there, or a section that stands empty in the file
+        node = node[part] if isinstance(node, dict) else _item(node, part, override)
     try:
         parsed = _parse(value)
     except yaml.YAMLError:

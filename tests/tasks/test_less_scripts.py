@@ -222,3 +222,19 @@ def test_a_selection_is_exported_in_the_files_of_the_scripts(make_settings, run_
     best = [(tmp_path / f"{name}.jsonl").read_bytes().splitlines()[int(row)] for name, row, _ in rows[1:]]
     distinct = list(dict.fromkeys(best))  # a row that stands twice has its score twice
     assert distinct[:5] == result.selected()[:5]
+
+
+def test_files_of_a_pool_are_kept_apart_in_the_export_and_ties_go_by_the_selection(make_settings, run_stages, tmp_path) -> None:
+    (tmp_path / "pool" / "a").mkdir(parents=True)
+    write_jsonl(tmp_path / "pool" / "a" / "b.jsonl", [conversation(i) for i in range(10)])
+    write_jsonl(tmp_path / "pool" / "a-b.jsonl", [conversation(i) for i in range(20, 32)])
+    settings = make_settings(pools=[{"name": "p", "path": "pool/**/*.jsonl"}], method="bm25", selection={"by": "count", "amount": 12})
+    result = run_stages(settings)
+    (folder,) = export_selection.fn(settings.runs, settings.name, str(tmp_path / "out"))
+    files = sorted(path.name for path in Path(folder).glob("*.pt"))
+    assert files == ["p-a%2Fb.jsonl_influence_score.pt", "p-a-b.jsonl_influence_score.pt"]
+    assert [len(torch.load(Path(folder) / name, weights_only=True)) for name in files] == [10, 12]
+    with (Path(folder) / "sorted.csv").open() as file:
+        first = list(csv.reader(file, skipinitialspace=True))[1:13]
+    lines = {"p-a%2Fb.jsonl": tmp_path / "pool" / "a" / "b.jsonl", "p-a-b.jsonl": tmp_path / "pool" / "a-b.jsonl"}
+    assert [lines[name].read_bytes().splitlines()[int(row)] for name, row, _ in first] == result.selected()

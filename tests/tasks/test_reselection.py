@@ -1,6 +1,7 @@
 """A selection made again equals one made from nothing with the same warmup, whatever happened to the pool in between."""
 
 import random
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -208,3 +209,16 @@ def test_cost_from_nothing_goes_by_the_run_that_computed_the_most_of_each_stage(
     assert seconds_from_nothing(again, whole) == pytest.approx(110 * 0.5 + 1.0)
     assert seconds_from_nothing(again, None) == pytest.approx(110 * 2.0 + 1.0)
     assert best_measured(again, whole)["a"] == whole.measured["a"]
+
+
+def test_selection_whose_results_were_moved_is_made_again_where_they_are_now(make_settings, run_stages, tmp_path) -> None:
+    settings_ = make_settings()
+    run_stages(settings_)
+    moved = str(tmp_path / "moved")
+    shutil.move(settings_.runs, moved)
+    assert find_selection("test", moved, []) == settings_.model_copy(update={"runs": moved})
+    shutil.move(settings_.store, tmp_path / "store elsewhere")
+    with pytest.raises(ConfigError, match=r"--set store=FOLDER"):
+        find_selection("test", moved, [])
+    elsewhere = find_selection("test", moved, [f"store={tmp_path}/store elsewhere"])
+    assert elsewhere.store == f"{tmp_path}/store elsewhere"

@@ -66,14 +66,21 @@ def write_influence_scores(folder: str, target: str, scores: Mapping[str, Tensor
             torch.save(values.to("cpu", torch.float32, copy=True), file)  # a view would be saved with all it is a view of
 
 
-def write_sorted(folder: str, target: str, scores: Mapping[str, Tensor]) -> None:
-    """Write ``<folder>/<target>/sorted.csv``: pool, row and score, best first, ties in the order of pools and rows.
+def write_sorted(folder: str, target: str, scores: Mapping[str, Tensor], ranks: Mapping[str, Tensor]) -> None:
+    """Write ``<folder>/<target>/sorted.csv``: pool, row and score, best first, in the order that the selection goes by.
 
-    Scores that are not finite come last. The scripts put NaN first, and so would select what has no label.
+    Rows without a rank come last. The scripts put NaN first, and so would select what has no label.
+
+    Args:
+        folder: Of all targets.
+        target: Its name.
+        scores: Of each pool, float32 [rows of its file].
+        ranks: Of each pool, int64 [rows of its file]: 1 is best, 0 where a row has none. Rows of one example share a rank.
     """
     values = torch.cat(list(scores.values())).to("cpu", torch.float32)
     places = [(pool, row) for pool, rows in scores.items() for row in range(len(rows))]
-    order = torch.where(values.isfinite(), values, -torch.inf).sort(descending=True, stable=True).indices
+    rank = torch.cat([ranks[pool] for pool in scores])
+    order = torch.where(rank > 0, rank, len(rank) + 1).sort(stable=True).indices
     with write_whole(f"{folder}/{target}/sorted.csv") as file:
         file.write(b"file name, index, score\n")
         for place, score in zip(order.tolist(), values[order].tolist(), strict=True):

@@ -85,3 +85,18 @@ def test_plan_of_features_counts_target_examples_without_a_label_and_needs_none(
     assert make_plan(make_settings(method="bm25")).features == 0
     with pytest.raises(LessError, match="at least one usable example"):
         make_plan(make_settings(influence={"scoring": "exact"}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["agree", "maths"], "NAME[@VERSION]"),
+        (["reselect", "maths", "--pool-grew-by", "-1"], "expected a number above 0, such as 0.5, got -1"),
+        (["schedule", "maths", "--pool-grew-by", "half"], "expected a number above 0, such as 0.5, got half"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_a_server_is_asked(arguments: list[str], said: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

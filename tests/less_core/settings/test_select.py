@@ -330,6 +330,11 @@ def test_load_settings_applies_an_override(tmp_path: Path, override: str, expect
         assert expected(load_settings(path, [override]))
 
 
+def test_load_settings_overrides_a_setting_of_a_section_that_stands_empty(tmp_path: Path) -> None:
+    path = save(tmp_path, MINIMAL | {"features": None})
+    assert load_settings(path, ["features.max_length=64"]).features.max_length == 64
+
+
 def test_load_settings_applies_overrides_in_order(tmp_path: Path) -> None:
     assert load_settings(save(tmp_path, MINIMAL), ["warmup.epochs=2", "warmup.epochs=3", "warmup.seed=1"]).warmup.epochs == 3
 

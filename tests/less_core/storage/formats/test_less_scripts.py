@@ -242,14 +242,16 @@ def test_influence_scores_are_a_file_a_pool_as_the_scripts_load_them(folder: str
     assert len(read_bytes(f"{folder}/bbh/flan_v2_influence_score.pt", made_by="a test")) < 10_000
 
 
-def test_sorted_is_descending_and_stable_with_what_is_not_finite_last(folder: str) -> None:
-    write_sorted(folder, "bbh", SCORES)
+def test_sorted_is_in_the_order_of_ranks_with_what_has_none_last(folder: str) -> None:
+    # Rows 3 of one pool and 0 of the other are of one example; of two examples with a score, the ranks say which comes first.
+    ranks = {"flan_v2": torch.tensor([3, 0, 5, 1]), "cot": torch.tensor([1, 0, 4, 2])}
+    write_sorted(folder, "bbh", SCORES, ranks)
     assert read_bytes(f"{folder}/bbh/sorted.csv", made_by="a test").decode() == (
         "file name, index, score\n"
         "flan_v2, 3, 0.5\n"
         "cot, 0, 0.5\n"
-        "flan_v2, 0, 0.25\n"
         "cot, 3, 0.25\n"
+        "flan_v2, 0, 0.25\n"
         "cot, 2, 0.0\n"
         "flan_v2, 2, -0.123457\n"
         "flan_v2, 1, nan\n"
@@ -261,7 +263,9 @@ def test_sorted_is_the_order_of_the_scripts_where_all_scores_are_finite_and_diff
     generator = torch.Generator().manual_seed(0)
     scores = {"a": torch.rand(300, generator=generator), "b": torch.rand(200, generator=generator)}
     write_influence_scores(folder, "mmlu", scores)
-    write_sorted(folder, "mmlu", scores)
+    every = torch.cat(list(scores.values()))
+    rank = 1 + every.argsort(descending=True).argsort()
+    write_sorted(folder, "mmlu", scores, {"a": rank[:300], "b": rank[300:]})
     loaded = torch.cat([load(f"{folder}/mmlu/{pool}_influence_score.pt") for pool in scores])
     best, order = torch.sort(loaded, dim=0, descending=True)
     pool_of = torch.cat([torch.full((300,), 0), torch.full((200,), 1)])[order]

@@ -21,7 +21,6 @@ from less_core.model.gradients import PerExampleGradients
 from less_core.model.loading import count_lora_parameters
 from less_core.refs import CheckpointsRef, ExactRef, ExamplesRef, FeaturesRef, InfluenceRef, ModelRef
 from less_core.scoring.by_features import ShardScores, score_shard
-from less_core.selection.budget import Budget
 from less_core.selection.ranking import Ranking
 from less_core.settings.select import SelectSettings
 from less_core.storage.addresses import part_address
@@ -70,7 +69,7 @@ def draw_shortlist(
     """Write the ids of the examples that features score best, for any of the targets; return where."""
     vectors = read_vectors(settings, targets, target_features)
     count = max(1, round(settings.influence.shortlist * examples.examples))
-    rankings = [Ranking(Budget(count=count)) for _ in vectors]
+    rankings = [Ranking(count) for _ in vectors]
     shards = score_of_shards(settings, examples, checkpoints, pool_features, vectors)
     for index, shard in zip(iterate_run_index(examples.path), shards, strict=True):
         ids = np.asarray(index["example_id"].to_pylist())

@@ -8,8 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from less_core.selection.budget import Budget
-
 
 class Candidate(NamedTuple):
     """An example that may be selected."""
@@ -21,19 +19,16 @@ class Candidate(NamedTuple):
 
 @dataclass
 class Ranking:
-    """The best examples offered so far, kept within a budget: highest score first, ties by example id."""
+    """The best `count` of the examples offered so far: highest score first, ties by example id."""
 
-    budget: Budget
+    count: int
     example_ids: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype="U32"))
     scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     best_cut: tuple[float, str] | None = None  # the best example that did not fit; nothing that ranks after it can enter any more
 
     def offer(self, example_ids: NDArray[np.str_], scores: NDArray[np.float64], tokens: NDArray[np.int64]) -> None:
-        """Take in examples; those with a score that is not finite are left out, then all that exceed the budget.
-
-        A token budget is filled in order and ends before the first example that would exceed it.
-        """
+        """Take in examples; those with a score that is not finite are left out, then all but the best."""
         keep = np.isfinite(scores)
         if self.best_cut is not None:
             score, example_id = self.best_cut
@@ -43,10 +38,7 @@ class Ranking:
         self.tokens = np.concatenate([self.tokens, tokens[keep]])
         order = np.lexsort((self.example_ids, -self.scores))
         offered = order
-        if self.budget.count is not None:
-            order = order[: self.budget.count]
-        if self.budget.tokens is not None:
-            order = order[np.cumsum(self.tokens[order]) <= self.budget.tokens]
+        order = order[: self.count]
         if len(order) < len(offered):
             first = offered[len(order)]
             self.best_cut = float(self.scores[first]), str(self.example_ids[first])

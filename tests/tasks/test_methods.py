@@ -55,11 +55,11 @@ def passed_over(result) -> dict[str, int]:
 
 
 def fill(candidates: Iterator[dict[str, Any]], budget: dict[str, Any]) -> list[str]:
-    """Take from the front until the budget is full."""
+    """Take from the front until the budget is full; of tokens, what no longer fits is passed over."""
     taken: list[dict[str, Any]] = []
     for row in candidates:
         if budget["by"] == "tokens" and sum(t["num_tokens"] for t in taken) + row["num_tokens"] > budget["amount"]:
-            break
+            continue
         taken.append(row)
         if budget["by"] == "count" and len(taken) == budget["amount"]:
             break
@@ -274,19 +274,17 @@ def test_a_quota_bounds_the_share_of_a_pool_and_counts_what_it_passed_over(
 ) -> None:
     pools = [{"name": "a", "path": "a.jsonl", "quota": 0.25}, {"name": "b", "path": "b.jsonl"}]
     result = run_stages(make_settings(method="random", pools=pools, selection=budget))
-    room, over = budget["amount"] // 4, Counter()
-
-    def with_room() -> Iterator[dict[str, Any]]:
-        used = 0
-        for row in best_first(rows(result)):
-            cost = 1 if budget["by"] == "count" else row["num_tokens"]
-            if row["pool"] == "a" and used + cost > room:
-                over["over the quota of pool a"] += 1
-            else:
-                used += cost * (row["pool"] == "a")
-                yield row
-
-    assert ids(result) == fill(with_room(), budget)
+    room, left, taken, over = budget["amount"] // 4, budget["amount"], [], Counter()
+    for row in best_first(rows(result)):
+        cost = 1 if budget["by"] == "count" else row["num_tokens"]
+        if cost > left:
+            continue
+        if row["pool"] == "a" and cost > room:
+            over["over the quota of pool a"] += 1
+            continue
+        taken.append(row["example_id"])
+        left, room = left - cost, room - cost * (row["pool"] == "a")
+    assert ids(result) == taken
     assert passed_over(result) == over
     assert over.total() > 0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from less_core.selection.budget import Budget, Quotas, make_budget
@@ -26,7 +26,6 @@ SCORES = st.one_of(st.integers(-3, 3).map(float), st.sampled_from([math.nan, mat
 EXAMPLES = st.lists(st.tuples(SCORES, st.integers(1, 9)), max_size=14).flatmap(
     lambda pairs: st.permutations([Scored(f"id{i:02d}", score, tokens) for i, (score, tokens) in enumerate(pairs)])
 )
-BUDGETS = st.one_of(st.integers(1, 8).map(lambda n: Budget(count=n)), st.integers(1, 40).map(lambda n: Budget(tokens=n)), st.just(Budget()))
 
 
 def offer(ranking: Ranking, examples: Sequence[Scored]) -> None:
@@ -37,52 +36,32 @@ def offer(ranking: Ranking, examples: Sequence[Scored]) -> None:
     )
 
 
-def literal(examples: Sequence[Scored], budget: Budget) -> list[Scored]:
-    """Sort everything, then take from the front until the next one would exceed the budget."""
-    kept: list[Scored] = []
-    for e in sorted((e for e in examples if math.isfinite(e.score)), key=lambda e: (-e.score, e.example_id)):
-        too_many = budget.count is not None and len(kept) == budget.count
-        too_long = budget.tokens is not None and sum(k.tokens for k in kept) + e.tokens > budget.tokens
-        if too_many or too_long:
-            break
-        kept.append(e)
-    return kept
-
-
-@given(examples=EXAMPLES, budget=BUDGETS, cuts=st.lists(st.integers(0, 14), max_size=5).map(sorted))
-@example([Scored("a", 3, 8), Scored("b", 1, 5), Scored("c", 2, 2)], Budget(tokens=10), [2])  # c enters after b was cut
-@example([Scored("a", 3, 8), Scored("b", 1, 5), Scored("c", 1, 2)], Budget(tokens=10), [2])  # c ranks after b, so it must not
-def test_ranking_is_the_same_however_the_stream_is_cut_into_offers(examples: list[Scored], budget: Budget, cuts: list[int]) -> None:
-    ranking = Ranking(budget)
+@given(examples=EXAMPLES, count=st.integers(1, 8), cuts=st.lists(st.integers(0, 14), max_size=5).map(sorted))
+def test_ranking_is_the_same_however_the_stream_is_cut_into_offers(examples: list[Scored], count: int, cuts: list[int]) -> None:
+    ranking = Ranking(count)
     for low, high in zip([0, *cuts], [*cuts, len(examples)], strict=True):
         offer(ranking, examples[low:high])
-    expected = literal(examples, budget)
+    expected = sorted((e for e in examples if math.isfinite(e.score)), key=lambda e: (-e.score, e.example_id))[:count]
     assert ranking.example_ids.tolist() == [e.example_id for e in expected]
     assert ranking.scores.tolist() == [e.score for e in expected]
     assert ranking.tokens.tolist() == [e.tokens for e in expected]
 
 
 def test_ranking_breaks_ties_by_id() -> None:
-    ranking = Ranking(Budget(count=2))
+    ranking = Ranking(2)
     offer(ranking, [Scored("c", 1, 1), Scored("b", 1, 1)])
     offer(ranking, [Scored("a", 1, 1), Scored("d", 1, 1)])
     assert ranking.example_ids.tolist() == ["a", "b"]
 
 
 def test_ranking_leaves_out_scores_that_are_not_finite() -> None:
-    ranking = Ranking(Budget(count=5))
+    ranking = Ranking(5)
     offer(ranking, [Scored("a", math.nan, 1), Scored("b", math.inf, 1), Scored("c", -1, 1), Scored("d", -math.inf, 1)])
     assert ranking.example_ids.tolist() == ["c"]
 
 
-def test_ranking_ends_before_the_first_example_that_exceeds_the_tokens() -> None:
-    ranking = Ranking(Budget(tokens=10))
-    offer(ranking, [Scored("a", 3, 6), Scored("b", 2, 5), Scored("c", 1, 4)])
-    assert ranking.example_ids.tolist() == ["a"]
-
-
 def test_ranking_keeps_no_more_than_its_budget_in_memory() -> None:
-    ranking = Ranking(Budget(count=3))
+    ranking = Ranking(3)
     for start in range(0, 100, 10):
         offer(ranking, [Scored(f"{i:03d}", i % 17, 1) for i in range(start, start + 10)])
         assert len(ranking.example_ids) == len(ranking.scores) == len(ranking.tokens) == 3
@@ -147,15 +126,31 @@ def test_take_in_turn_with_a_count_is_the_front_of_what_it_takes_without(ranking
 
 
 @given(RANKINGS, REFUSED, st.integers(1, 60))
-def test_take_in_turn_with_tokens_ends_before_the_first_taken_that_exceeds_them(
+def test_take_in_turn_with_tokens_passes_over_what_is_longer_than_what_is_left(
     rankings: list[list[int]], refused: set[int], tokens: int
 ) -> None:
-    whole, expected = take(rankings, Budget(), refused)[0], []
-    for example_id in whole:
-        if sum(int(e[2:]) + 1 for e in [*expected, example_id]) > tokens:
-            break
-        expected.append(example_id)
-    assert take(rankings, Budget(tokens=tokens), refused)[0] == expected
+    taken, asked = take(rankings, Budget(tokens=tokens), refused)
+    left = tokens
+    for example_id in asked:
+        assert int(example_id[2:]) + 1 <= left  # nobody is asked of what does not fit
+        left -= (int(example_id[2:]) + 1) * (example_id in taken)
+    never = {n for ranking in rankings for n in ranking} - {int(example_id[2:]) for example_id in asked}
+    assert all(n + 1 > left for n in never)  # nothing that would still fit is left behind
+    shortest = min((n + 1 for ranking in rankings for n in ranking), default=1)
+    by_candidates = [candidates(ranking) for ranking in rankings]
+    accept = lambda candidate: int(candidate.example_id[2:]) not in refused  # noqa: E731
+    assert [c.example_id for c in take_in_turn(by_candidates, Budget(tokens=tokens), accept, shortest=shortest)] == taken
+
+
+def test_take_in_turn_with_tokens_goes_on_after_one_that_is_too_long() -> None:
+    ranking = [Candidate("a", 200, 3.0), Candidate("b", 50, 2.0), Candidate("c", 40, 1.0)]
+    assert take_in_turn([iter(ranking)], Budget(tokens=150)) == ranking[1:]
+
+
+def test_take_in_turn_reads_no_more_where_less_is_left_than_the_shortest_has() -> None:
+    ranking = candidates([4, 2, 7])
+    assert take_in_turn([ranking], Budget(tokens=7), shortest=3) == [Candidate("id4", 5, 0.0)]
+    assert next(ranking).example_id == "id2"
 
 
 def test_take_in_turn_spends_nothing_of_its_budget_on_what_is_refused() -> None:

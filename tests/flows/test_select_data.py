@@ -12,6 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import StateType, TaskRun
 
+from flows.run.artifacts import artifact_key
 from flows.select_data import select_data
 from less_core.errors import DataError
 from less_core.storage.layout import run_of
@@ -50,18 +51,17 @@ def test_flow_shows_readable_tasks_then_cached_ones_and_leaves_all_files(make_se
 
 def test_flow_leaves_artifacts_for_the_ui(make_settings) -> None:
     select_data(make_settings(name="Shown.Run"))
-    kinds = {}
-    with get_client(sync_client=True) as client:
-        for key in ("shown-run-report", "shown-run-stages", "shown-run-scores-t", "pool-features-plan", "pool-features-progress"):
-            found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-            kinds[key] = found[0].type if found else None
-    assert kinds == {
-        "shown-run-report": "markdown",
-        "shown-run-stages": "table",
-        "shown-run-scores-t": "image",
+    kinds = {
+        artifact_key("Shown.Run", "report"): "markdown",
+        artifact_key("Shown.Run", "stages"): "table",
+        artifact_key("Shown.Run", "scores-t"): "image",
         "pool-features-plan": "table",
         "pool-features-progress": "progress",
     }
+    with get_client(sync_client=True) as client:
+        for key, kind in kinds.items():
+            found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+            assert [artifact.type for artifact in found[:1]] == [kind], key
 
 
 def test_bad_row_fails_at_once_without_a_retry_and_names_the_line(make_settings, tmp_path) -> None:

@@ -7,11 +7,12 @@ import pyarrow as pa
 
 from less_core.data.encoding import Encoder
 from less_core.data.example import Example
-from less_core.errors import CorruptArtifactError, DataError
-from less_core.files.whole import exists, set_aside, size_of
+from less_core.errors import DataError
+from less_core.files.whole import size_of
 from less_core.model.loading import load_tokenizer
 from less_core.refs import EncodedRef, ExamplesRef, ModelRef
 from less_core.settings.select import SelectSettings
+from less_core.storage.damaged import whole_or_none
 from less_core.storage.formats.examples import count_tokens, read_run_index, verify_example_shard, write_example_shard
 from less_core.storage.layout import store_of
 from tasks.rows import Rows
@@ -25,12 +26,9 @@ def encode_shard(settings: SelectSettings, model: ModelRef, examples: ExamplesRe
     path = store_of(settings).example_shard(model.encoding, index["shard"][0].as_py())
     ids = index["example_id"].unique()
     ref = EncodedRef(number=number, examples=len(ids), tokens=0, computed=False, bytes_written=0)
-    if exists(path):
-        try:
-            tokens = count_tokens(verify_example_shard(path), ids)
-            return done_as("Cached", ref.model_copy(update={"tokens": tokens}), "the store has it")
-        except CorruptArtifactError:
-            set_aside(path)
+    held = whole_or_none(lambda shard: count_tokens(verify_example_shard(shard), ids), path)
+    if held is not None:
+        return done_as("Cached", ref.model_copy(update={"tokens": held}), "the store has it")
     chosen = _read_examples(Rows(settings, examples.side), index)
     encoder = _encoder(model.folder, model.template, model.max_length, model.encoding)
     encoded = encoder.encode(chosen)

@@ -7,12 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from less_core.data.encoding import EncodedExample
-from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.features.requirements import kind_of, storage_of
 from less_core.features.rows import OK, Features
 from less_core.files.fingerprint import fingerprint_ids
 from less_core.files.locks import lock
-from less_core.files.whole import set_aside, size_of
+from less_core.files.whole import size_of
 from less_core.refs import (
     FEATURES,
     CheckpointRef,
@@ -28,6 +27,7 @@ from less_core.refs import (
 )
 from less_core.settings.select import SelectSettings
 from less_core.storage.addresses import features_fingerprint, products_fingerprint
+from less_core.storage.damaged import whole_or_none
 from less_core.storage.formats.examples import iterate_run_index, read_example_shard, read_run_index
 from less_core.storage.formats.features import verify_feature_shard, write_feature_shard
 from less_core.storage.formats.manifest import Manifest, write_manifest
@@ -190,16 +190,12 @@ def _compute(
 
 
 def _verified(paths: list[str], fingerprint: str, wanted: pa.Array) -> tuple[list[str], pa.Array]:
-    """Return the files that verify and the ids that none of them holds; a file that does not is set aside."""
+    """Return the files that verify and the ids that none of them holds."""
     files = []
     for path in paths:
-        try:
-            held = verify_feature_shard(path, fingerprint)
-        except CorruptArtifactError as error:
-            logger.warning("%s Set aside as %s.", error, set_aside(path))
+        held = whole_or_none(lambda shard: verify_feature_shard(shard, fingerprint), path)
+        if held is None:
             continue
-        except MissingArtifactError:
-            continue  # not made yet, or set aside or deleted since the plan
         files.append(path)
         wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=held.combine_chunks())))
     return files, wanted

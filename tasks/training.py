@@ -1,7 +1,6 @@
 """Fine-tuning on a selection, to see what it is worth: from the store, or trained now."""
 
 import gc
-import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,17 +12,17 @@ import torch
 
 from less_core.data.encoding import EncodedExample
 from less_core.data.targets import load_target
-from less_core.errors import CorruptArtifactError, DataError, MissingArtifactError
+from less_core.errors import DataError
 from less_core.evaluation.harness import check_harness
 from less_core.files.file_systems import writing
 from less_core.files.locks import lock
-from less_core.files.whole import set_aside
 from less_core.model.loading import add_lora, check_positions, check_target_modules, load_base_model, load_tokenizer, outline_model
 from less_core.model.training import Recipe, train
 from less_core.preflight.model import inspect_model, open_encoder
 from less_core.refs import ModelRef, TrainingRef, TrialRef
 from less_core.settings.compare import CompareSettings, TrainingSettings
 from less_core.storage.addresses import training_address
+from less_core.storage.damaged import whole_or_none
 from less_core.storage.formats.examples import iterate_run_index
 from less_core.storage.formats.selections import read_selected_ids
 from less_core.storage.formats.trainings import RECORD, keep_training, read_training, verify_training
@@ -32,8 +31,6 @@ from tasks.rows import Rows
 from tasks.runtime import RUNTIME
 from tasks.stage_task import done_as, stage_task
 from tasks.work import WORK
-
-logger = logging.getLogger(__name__)
 
 
 @stage_task("model that is trained")
@@ -81,14 +78,7 @@ def train_on(config: CompareSettings, model: ModelRef, trial: TrialRef) -> Train
 
 def _is_whole(folder: str) -> bool:
     """Tell whether the store has a training all of which verifies; where not, its record is set aside and it is trained anew."""
-    try:
-        verify_training(folder)
-    except MissingArtifactError:
-        return False
-    except CorruptArtifactError as error:
-        logger.warning("%s Its record is set aside as %s.", error, set_aside(f"{folder}/{RECORD}"))
-        return False
-    return True
+    return whole_or_none(verify_training, folder, record=f"{folder}/{RECORD}") is not None
 
 
 def _rows(trial: TrialRef) -> pa.Table:

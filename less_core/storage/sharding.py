@@ -1,17 +1,13 @@
 """Which shard holds what: the anti-join between what a run needs and what the store has."""
 
-import logging
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from less_core.data.index import cut
-from less_core.errors import CorruptArtifactError
 from less_core.files.fingerprint import fingerprint_ids
 from less_core.files.parquet import read_columns
-from less_core.files.whole import list_files, set_aside
-
-logger = logging.getLogger(__name__)
+from less_core.files.whole import list_files
+from less_core.storage.damaged import whole_or_none
 
 _IDS = pa.schema([("example_id", pa.string())])
 HOLDINGS = _IDS.append(pa.field("file", pa.string()))
@@ -20,21 +16,22 @@ HOLDINGS = _IDS.append(pa.field("file", pa.string()))
 def read_holdings(folder: str, *, mend: bool = True) -> pa.Table:
     """Return which example stands in which file of a folder of shards, each example once.
 
-    A torn shard counts for nothing, and is set aside if `mend`.
+    A torn shard, or one that is gone by now, counts for nothing; see `damaged.py` for it and for `mend`.
     """
     ids, files = [], []
     for path in list_files(folder, ".parquet"):
-        try:
-            column = read_columns(path, _IDS)["example_id"].combine_chunks()
-        except CorruptArtifactError as error:
-            if mend:
-                logger.warning("%s Set aside as %s.", error, set_aside(path))
+        column = whole_or_none(_read_ids, path, mend=mend)
+        if column is None:
             continue
         ids.append(column)
         files.append(pa.DictionaryArray.from_arrays(pa.array([0] * len(column), pa.int32()), [path]).cast(pa.string()))
     table = pa.table({"example_id": pa.chunked_array(ids, pa.string()), "file": pa.chunked_array(files, pa.string())}, schema=HOLDINGS)
     # Two runs at once may have computed the same example; any one copy will do, and the choice must not waver.
     return table.group_by("example_id").aggregate([("file", "min")]).rename_columns(HOLDINGS.names)
+
+
+def _read_ids(path: str) -> pa.Array:
+    return read_columns(path, _IDS)["example_id"].combine_chunks()
 
 
 def assign_shards(example_ids: pa.ChunkedArray, holdings: pa.Table, size: int) -> pa.ChunkedArray:

@@ -1,19 +1,17 @@
 """Checkpoints on disk: the adapter as peft reads it, Adam's moments, and a record that is written last and so means "whole"."""
 
 import json
-import logging
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from less_core.errors import CorruptArtifactError, MissingArtifactError
+from less_core.errors import CorruptArtifactError
 from less_core.files.fingerprint import fingerprint, fingerprint_bytes
-from less_core.files.whole import exists, read_bytes, read_json, set_aside, write_json, write_whole
+from less_core.files.whole import exists, read_bytes, read_json, write_json, write_whole
 from less_core.model.checkpoint import AdamState, Checkpoint
-
-logger = logging.getLogger(__name__)
+from less_core.storage.damaged import whole_or_none
 
 ADAPTER_CONFIG, ADAPTER, ADAM, RECORD = "adapter_config.json", "adapter_model.safetensors", "adam_state.safetensors", "checkpoint.json"
 _RECORD_KEYS = {"step", "learning_rate", "beta1", "beta2", "adam_step", "adapter", "files"}
@@ -76,15 +74,8 @@ def is_checkpoint(folder: str) -> bool:
 
 
 def is_whole(folder: str) -> bool:
-    """Tell whether a folder holds a checkpoint all of which verifies; where not, its record is set aside and it counts as not made."""
-    try:
-        read_checkpoint(folder)
-    except MissingArtifactError:
-        return False
-    except CorruptArtifactError as error:
-        logger.warning("%s Its record is set aside as %s.", error, set_aside(f"{folder}/{RECORD}"))
-        return False
-    return True
+    """Tell whether a folder holds a checkpoint all of which verifies; where not, it counts as not made; see `damaged.py`."""
+    return whole_or_none(read_checkpoint, folder, record=f"{folder}/{RECORD}") is not None
 
 
 def checkpoint_fingerprint(folder: str) -> str:

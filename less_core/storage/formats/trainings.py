@@ -41,19 +41,21 @@ def read_training(folder: str) -> dict[str, Any]:
     return record
 
 
-def verify_training(folder: str) -> None:
-    """Read all files of a trained model.
+def verify_training(folder: str) -> dict[str, Any]:
+    """Read all files of a trained model; return its record.
 
     Raises:
         MissingArtifactError: One is not there.
         CorruptArtifactError: One is not what the record says.
     """
-    for name, address in read_training(folder)["files"].items():
+    record = read_training(folder)
+    for name, address in record["files"].items():
         if not exists(f"{folder}/{name}"):
             raise MissingArtifactError(f"{folder}/{name}", "a file that the training left", "nothing there", _DO)
         found = fingerprint_bytes(_pieces(f"{folder}/{name}"))
         if found != address:
             raise CorruptArtifactError(f"{folder}/{name}", f"content {address}", found, _DO)
+    return record
 
 
 @contextmanager

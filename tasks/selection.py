@@ -42,7 +42,7 @@ def select_examples(settings: SelectSettings, version: Version, examples: Exampl
         eligible = Eligible(settings, version)
         gate = Gate(settings, rows, budget)
         rankings = [gate.ready(ranking, examples) for ranking in rank(settings, scores, budget, eligible)]
-        chosen[scores.target] = take_in_turn(rankings, budget, gate, shortest=eligible.shortest)
+        chosen[scores.target] = take_in_turn(rankings, budget, gate)
         passed_over[scores.target] = [*eligible.reasons(), *gate.reasons()]
         _check(settings, scores, chosen[scores.target])
     if len(chosen) > 1:
@@ -80,7 +80,6 @@ class Eligible:
             copies = [copy.example_id for pool in settings.pools for copy in read_copies(version.pool_copies(pool.name))]
             self._barred = pa.array(sorted(set(copies)), pa.string())
         self._counts: Counter[str] = Counter()
-        self.shortest = 0  # tokens of the shortest example that was allowed
 
     def allows(self, table: pa.Table, *, counted: bool) -> NDArray[np.bool_]:
         """Return [rows] for a scores file's columns example_id and num_tokens; what is left out is counted where that is asked for."""
@@ -91,9 +90,6 @@ class Eligible:
         for reason, left_out in (("too short", short), ("too long", long), ("copies of target examples", copies)):
             self._counts[reason] += int(left_out.sum()) * counted
         allowed: NDArray[np.bool_] = ~(short | long | copies)
-        if counted and allowed.any():
-            shortest = int(tokens[allowed].min())
-            self.shortest = min(self.shortest or shortest, shortest)
         return allowed
 
     def reasons(self) -> list[str]:

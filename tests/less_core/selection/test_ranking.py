@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from less_core.selection.budget import Budget, Quotas, make_budget
 from less_core.selection.ranking import Candidate, Ranking
-from less_core.selection.turns import take_in_turn
+from less_core.selection.turns import MISFITS, take_in_turn
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,6 @@ def test_take_in_turn_with_tokens_passes_over_what_is_longer_than_what_is_left(
         left -= (int(example_id[2:]) + 1) * (example_id in taken)
     never = {n for ranking in rankings for n in ranking} - {int(example_id[2:]) for example_id in asked}
     assert all(n + 1 > left for n in never)  # nothing that would still fit is left behind
-    shortest = min((n + 1 for ranking in rankings for n in ranking), default=1)
-    by_candidates = [candidates(ranking) for ranking in rankings]
-    accept = lambda candidate: int(candidate.example_id[2:]) not in refused  # noqa: E731
-    assert [c.example_id for c in take_in_turn(by_candidates, Budget(tokens=tokens), accept, shortest=shortest)] == taken
 
 
 def test_take_in_turn_with_tokens_goes_on_after_one_that_is_too_long() -> None:
@@ -147,9 +143,19 @@ def test_take_in_turn_with_tokens_goes_on_after_one_that_is_too_long() -> None:
     assert take_in_turn([iter(ranking)], Budget(tokens=150)) == ranking[1:]
 
 
-def test_take_in_turn_reads_no_more_where_less_is_left_than_the_shortest_has() -> None:
+def test_take_in_turn_with_tokens_ends_after_a_thousand_in_a_row_that_do_not_fit() -> None:
+    def ranking(misfits: int) -> list[Candidate]:
+        return [Candidate("first", 9, 0.0), *(Candidate(f"{n}", 2, 0.0) for n in range(misfits)), Candidate("last", 1, 0.0)]
+
+    assert [c.example_id for c in take_in_turn([iter(ranking(MISFITS - 1))], Budget(tokens=10))] == ["first", "last"]
+    left = iter(ranking(MISFITS))
+    assert [c.example_id for c in take_in_turn([left], Budget(tokens=10))] == ["first"]
+    assert next(left).example_id == "last"
+
+
+def test_take_in_turn_reads_no_more_where_no_tokens_are_left() -> None:
     ranking = candidates([4, 2, 7])
-    assert take_in_turn([ranking], Budget(tokens=7), shortest=3) == [Candidate("id4", 5, 0.0)]
+    assert take_in_turn([ranking], Budget(tokens=5)) == [Candidate("id4", 5, 0.0)]
     assert next(ranking).example_id == "id2"
 
 

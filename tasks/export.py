@@ -46,29 +46,39 @@ def top_name(selection: SelectionSettings) -> str:
 
 
 def _by_row(settings: SelectSettings, version: Version, target: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return for each file of the pools the score of every line, and its rank; see `_file_key` for the keys."""
-    table = read_columns(version.scores(target), ["example_id", "score"])
-    known = table["example_id"].combine_chunks()
-    columns = {"score": table["score"], "rank": selection_ranks(table["example_id"], table["score"].to_numpy().astype(float))}
+    """Return the score and the rank of every line of each pool file, by the file's key in the export.
+
+    Raises:
+        ConfigError: Two files would have one key.
+    """
+    scored = read_columns(version.scores(target), ["example_id", "score"])
+    ranked = selection_ranks(scored["example_id"], scored["score"].to_numpy().astype(float))
+    scored = scored.append_column("rank", pa.array(ranked))
+    known = scored["example_id"].combine_chunks()
     scores: dict[str, Tensor] = {}
     ranks: dict[str, Tensor] = {}
     for pool in settings.pools:
         rows = read_columns(version.pool_index(pool.name), ["example_id", "file", "index"])
-        places = pc.index_in(rows["example_id"], value_set=known)
-        score = pc.fill_null(columns["score"].take(places), float("-inf"))
-        rank = pc.fill_null(pa.array(columns["rank"]).take(places.combine_chunks()), 0)
+        found = scored.take(pc.index_in(rows["example_id"], value_set=known))
+        rows = rows.append_column("score", found["score"]).append_column("rank", found["rank"])
         files = pc.unique(rows["file"]).to_pylist()
         for file in files:
             key = _file_key(pool.name, file, files)
             if key in scores:
                 raise ConfigError(f"pool {pool.name}", "files whose names differ in the export too", key, "Rename the pool, or the file.")
-            of_it = pc.equal(rows["file"], file)
-            lines = torch.from_numpy(rows["index"].filter(of_it).to_numpy().copy())
-            scores[key] = torch.full((int(lines.max()) + 1,), -torch.inf)
-            scores[key][lines] = torch.from_numpy(score.filter(of_it).to_numpy().copy())
-            ranks[key] = torch.zeros(len(scores[key]), dtype=torch.int64)
-            ranks[key][lines] = torch.from_numpy(rank.filter(of_it.combine_chunks()).to_numpy().copy())
+            of_it = rows.filter(pc.equal(rows["file"], file))
+            scores[key] = _by_line(of_it, "score", float("-inf"))
+            ranks[key] = _by_line(of_it, "rank", 0)
     return scores, ranks
+
+
+def _by_line(rows: pa.Table, column: str, missing: float) -> Tensor:
+    """Return a column of a file's rows in the order of its lines; `missing` where a line has no value, or is no row."""
+    lines = torch.from_numpy(rows["index"].to_numpy().copy())
+    values = torch.from_numpy(pc.fill_null(rows[column], missing).to_numpy().copy())
+    by_line = torch.full((int(lines.max()) + 1,), missing, dtype=values.dtype)
+    by_line[lines] = values
+    return by_line
 
 
 def _file_key(pool: str, file: str, files: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What of a run's work the store has already, and what the rest will take."""
+"""Finds which artifacts a run can reuse and estimates the size of the rest."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from less_core.data.index import draw_warmup
-from less_core.errors import CorruptArtifactError, MissingArtifactError
 from less_core.features.requirements import count_available, needs_warmup, sides_of, storage_of
 from less_core.features.target_parts import TargetPart, count_groups
 from less_core.files.whole import exists, read_json
@@ -15,6 +14,7 @@ from less_core.model.loading import hidden_size
 from less_core.refs import ModelRef, Side
 from less_core.settings.select import SelectSettings
 from less_core.storage.addresses import features_fingerprint, products_fingerprint, untrained_address, warmup_address
+from less_core.storage.damaged import whole_or_none
 from less_core.storage.formats.checkpoints import checkpoint_fingerprint, is_checkpoint
 from less_core.storage.layout import store_of
 from less_core.storage.sharding import read_holdings
@@ -82,10 +82,10 @@ def known_checkpoints(settings: SelectSettings, model: ModelRef, ids: pa.Array) 
         return []  # known once their files are read whole
     folders = _known_folders(settings, model, ids)
     numbers = settings.influence.checkpoints or range(1, len(folders) + 1)
-    try:
-        return [checkpoint_fingerprint(folders[number - 1]) for number in numbers if number <= len(folders)]
-    except (MissingArtifactError, CorruptArtifactError):
-        return []  # the warmup sees it, too, and trains all of them anew
+    wanted = [folders[number - 1] for number in numbers if number <= len(folders)]
+    found = [whole_or_none(checkpoint_fingerprint, folder, mend=False) for folder in wanted]
+    # Where one is not whole, the warmup sees it too and trains all of them anew.
+    return [] if None in found else [fingerprint for fingerprint in found if fingerprint]
 
 
 def _known_folders(settings: SelectSettings, model: ModelRef, ids: pa.Array) -> list[str]:

@@ -1,13 +1,15 @@
 """Versions of a selection: whole or not seen, the newest under the run's own names, old ones kept."""
 
 import threading
-import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from less_core.errors import ConfigError
 from less_core.files.whole import list_files, read_bytes, write_whole
+from less_core.storage import versions
 from less_core.storage.layout import Run, Version
 from less_core.storage.versions import current_version, list_versions, new_version, publish
 
@@ -90,10 +92,10 @@ def test_something_else_in_the_place_of_a_link_is_an_error_before_anything_is_ma
         new_version(run)
 
 
-def test_names_of_versions_sort_by_time_within_a_second_too(tmp_path: Path) -> None:
-    names = []
-    for _ in range(20):
-        names.append(new_version(Run(str(tmp_path / "run"))).name)
-        time.sleep(0.01)
+def test_names_of_versions_sort_by_time_within_a_second_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = datetime(2026, 12, 1, 12, 42, 51, tzinfo=UTC)
+    moments = iter(start + timedelta(milliseconds=10 * n) for n in range(100))
+    monkeypatch.setattr(versions, "datetime", SimpleNamespace(now=lambda zone: next(moments)))
+    names = [new_version(Run(str(tmp_path / "run"))).name for _ in range(100)]
     assert names == sorted(names)
-    assert len({name[: len("20261201T124251Z")] for name in names}) <= 2
+    assert {name.partition("-")[0] for name in names} == {"20261201T124251Z"}

@@ -24,11 +24,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from xdist.scheduler import LoadScopeScheduling
 
 from less_core.settings.file import parse_settings
-from less_core.settings.select import RewarmSettings, SelectSettings
+from less_core.settings.select import SelectSettings
 
 pytest_plugins = ["counts"]
 
-ALWAYS = RewarmSettings(when="always")
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -146,4 +145,4 @@ def make_settings(tmp_path: Path, tiny_model: Path) -> Callable[..., SelectSetti
 @pytest.fixture
 def run_stages() -> Callable[..., Result]:
     """All that `select_data` computes, by the flow's own functions, without Prefect's engine: see `plain.py`."""
-    return lambda settings, rewarm=ALWAYS: run_plainly(settings, rewarm)
+    return run_plainly

@@ -15,7 +15,7 @@ from prefect import Flow, Task
 from prefect.states import State
 
 from flows import stages
-from flows.select_data import make_version
+from flows.select_data import ALWAYS, make_version
 from less_core.changes.records import ChangeSummary
 from less_core.features.requirements import needs_warmup
 from less_core.files.whole import write_json
@@ -91,7 +91,7 @@ class Result:
         return Path(self.version.selected(target)).read_bytes().splitlines()
 
 
-def run_plainly(settings: SelectSettings, rewarm: RewarmSettings) -> Result:
+def run_plainly(settings: SelectSettings, rewarm: RewarmSettings = ALWAYS) -> Result:
     """Run all stages of `select_data`, but for the drawing of the report, which takes longer than all else here."""
     with without_engine() as calls, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "write_report", lambda version, summary: write_json(version.record, {"version": version.name}))

@@ -1,5 +1,6 @@
 """Small rows for tests."""
 
+import copy
 import json
 import random
 from collections.abc import Iterable, Mapping
@@ -73,3 +74,14 @@ def assert_same(one, other, tolerance: float = 2e-6) -> None:
     assert [e for e in a if a[e] is None] == [e for e in a if b[e] is None]  # not judged
     assert max(abs(a[e] - b[e]) for e in a if a[e] is not None) <= tolerance
     assert one.selected() == other.selected()
+
+
+def with_setting(settings: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy of some settings with one of them set; `path` is as in a message."""
+    data = copy.deepcopy(settings)
+    *parents, last = path.split(".")
+    node: Any = data
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[last] = value
+    return data

@@ -5,11 +5,10 @@
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import loaded_by
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
@@ -31,13 +30,6 @@ def table() -> str:
         docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
         lines.append(f"| `{room.relative_to(ROOT)}/` | {docstring.splitlines()[0]} |")
     return "\n".join(lines) + "\n"
-
-
-def loaded_by(statement: str) -> set[str]:
-    """Return the top-level modules that a new process has after a statement."""
-    code = f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
 
 
 def test_core_has_few_entries_and_no_room_has_many_files() -> None:
@@ -65,7 +57,8 @@ def test_files_that_the_guide_names_are_there() -> None:
         ("import less_core.scoring.by_features", {"transformers", "peft", "datasets", "prefect"}),
         ("import less_core.preflight.first_look", {"torch", "transformers", "datasets", "prefect"}),
         ("import flows.cli.main", {"torch", "transformers", "datasets", "prefect"}),
-        ("import flows.select_data, flows.reselect, flows.compare", {"torch", "transformers", "datasets"}),
+        ("import flows.run.results_links", {"torch", "transformers", "datasets", "prefect"}),
+        ("import flows.run.progress", {"torch", "transformers", "peft", "datasets", "matplotlib"}),
     ],
 )
 def test_what_needs_no_model_loads_no_library_of_models(statement: str, heavy: set[str]) -> None:

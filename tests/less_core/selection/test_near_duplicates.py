@@ -1,19 +1,14 @@
 """Near-duplicates among texts met one after the other."""
 
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import outputs_by_hash_seed
 
 from less_core.data.words import grams_of, words_of
 from less_core.selection.near_duplicates import NearDuplicates
-
-ROOT = Path(__file__).parents[3]
 
 
 def words(count: int, seed: int) -> list[str]:
@@ -117,12 +112,7 @@ def test_answers_do_not_depend_on_the_hash_seed() -> None:
         "from less_core.selection.near_duplicates import NearDuplicates as N; n = N(0.5);"
         "print([n.is_new(str(i), ' '.join(f'w{(i // 3 * j + (j % (5 + i) == 0)) % 41}' for j in range(60))) for i in range(30)])"
     )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, cwd=ROOT, capture_output=True, check=True
-        ).stdout
-        for seed in ("0", "1", "2")
-    }
+    outputs = outputs_by_hash_seed(code)
     [output] = outputs
     assert b"True" in output
     assert b"False" in output

@@ -1,11 +1,11 @@
 """Settings of a comparison: the paper's training, what does not hold together, and the selections that it asks for."""
 
-import copy
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import with_setting
 
 from less_core.errors import ConfigError
 from less_core.settings.compare import CompareSettings, draws
@@ -25,14 +25,7 @@ MINIMAL: dict[str, Any] = {
 
 
 def having(path: str, value: Any) -> dict[str, Any]:
-    """The minimal settings with one of them set; `path` is as in a message."""
-    data = copy.deepcopy(MINIMAL)
-    *parents, last = path.split(".")
-    node: Any = data
-    for part in parents:
-        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
-    node[last] = value
-    return data
+    return with_setting(MINIMAL, path, value)
 
 
 def parse(data: dict[str, Any]) -> CompareSettings:

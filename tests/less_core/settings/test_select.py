@@ -1,12 +1,12 @@
 """Settings: the paper's defaults, bounds, overrides, and a schema that the UI can render."""
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from samples import with_setting
 
 from less_core.errors import ConfigError
 from less_core.settings.file import load_settings, parse_settings
@@ -32,14 +32,7 @@ FLOATS: dict[str, Any] = {"features": {"storage": "float16"}}
 
 
 def having(path: str, value: Any) -> dict[str, Any]:
-    """The minimal settings with one of them set; `path` is as in a message."""
-    data = copy.deepcopy(MINIMAL)
-    *parents, last = path.split(".")
-    node: Any = data
-    for part in parents:
-        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
-    node[last] = value
-    return data
+    return with_setting(MINIMAL, path, value)
 
 
 def save(tmp_path: Path, data: object) -> Path:

@@ -1,19 +1,15 @@
 """Target examples found in a pool: what is a copy, and what only looks like one."""
 
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import outputs_by_hash_seed
 
 from less_core.data.example import Example, Message
 from less_core.data.overlap.copies import Copy, CopyFinder
 
-ROOT = Path(__file__).parents[4]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -192,11 +188,6 @@ def test_result_does_not_depend_on_the_hash_seed() -> None:
         "t = [Example(completion=' '.join(f'w{(i * j) % 23}' for i in range(40))) for j in range(1, 9)];"
         "print([CopyFinder(t[:5], 4).find(e) for e in t])"
     )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, cwd=ROOT, capture_output=True, check=True
-        ).stdout
-        for seed in ("0", "1", "2")
-    }
+    outputs = outputs_by_hash_seed(code)
     assert len(outputs) == 1
     assert b"share=" in outputs.pop()

@@ -20,7 +20,7 @@ def selection_published(run: RunRef) -> None:
 
 
 def selection_changed(run: RunRef, changes: ChangeSummary | None, tell_above: float) -> None:
-    """Emit `less.selection.changed` for each target of whose selected examples a larger share than `tell_above` is new."""
+    """Emit `less.selection.changed` for each target where the share of new examples in the selection exceeds `tell_above`."""
     for change in changes.selections if changes else ():
         share = change.came_in / change.now if change.now else 0.0
         if share > tell_above:

@@ -73,8 +73,7 @@ ONE: Any = ThreadPoolTaskRunner(max_workers=1)
 TWO: Any = ThreadPoolTaskRunner(max_workers=2)
 
 
-# What is imported by now stays until the end. Freed from looking at it, the interpreter ends in 0.2 s instead of 2: a run that is cancelled
-# is gone sooner.
+# `gc.freeze()` skips imported objects at shutdown, which takes 0.2 s instead of 2 s: a cancelled run is gone sooner.
 gc.freeze()
 
 

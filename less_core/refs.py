@@ -13,7 +13,7 @@ FeatureKind = Literal["adam", "sgd", "sign", "rds", "rds+"]
 
 
 class Record(BaseModel):
-    """Base of all that is handed on or written down: frozen, and nothing in it that it does not name."""
+    """Base of all records: frozen, and fields that it does not declare are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Rows of numbers that stand for examples, and what becomes of an example that has none."""
+"""Features of examples, row by row, and the status of an example that has none."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

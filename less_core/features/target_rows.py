@@ -1,4 +1,4 @@
-"""The rows of a target, in subtasks, and those of them that can be used."""
+"""The rows of a target by subtask, and which of them are usable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What file systems elsewhere do otherwise than a disk, and what it means when one says no."""
+"""Object-store specifics, and how their errors map to `StorageError`."""
 
 import errno
 import shutil

@@ -1,1 +1,1 @@
-"""The base model, its warmup and its per-example gradients. The only place that knows transformers and peft."""
+"""The base model, its warmup and its per-example gradients. Models are loaded here, and by the demo."""

@@ -1,1 +1,1 @@
-"""What is said before the work: checks, the model, the plan, the time it takes."""
+"""What a run knows before it computes: checks, the model, the plan, and how long it takes."""

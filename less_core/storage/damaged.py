@@ -1,4 +1,4 @@
-"""What a file of the store means that is damaged, or that goes away while it is looked at: it is not there, and is made again."""
+"""Treats a damaged or vanished file of the store as missing, so that it is computed again."""
 
 import logging
 from collections.abc import Callable
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 def whole_or_none(read: Callable[[str], Found], path: str, *, record: str = "", mend: bool = True) -> Found | None:
     """Return what `read` makes of a file or a folder of the store; None where it is not there, or not whole.
 
-    It may go away between listing and reading: another run sets it aside, or an upkeep deletes it.
+    A file may vanish between listing and reading: another run sets it aside, or `less-flow store gc` deletes it.
 
     Args:
         read: Raises `MissingArtifactError` or `CorruptArtifactError` as the formats do.
         path: What it reads.
-        record: The file whose presence says that a folder is whole; of a single file, the file itself.
+        record: The file whose presence marks a folder as whole. Empty for a single file.
         mend: Whether what is damaged is set aside, so that it is no longer found.
     """
     try:

@@ -1,1 +1,1 @@
-"""Care for a store and its results: what is damaged, and what no version needs."""
+"""Maintenance of a store and its results: integrity checks and garbage collection."""

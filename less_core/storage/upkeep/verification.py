@@ -1,4 +1,4 @@
-"""Whether what stands in a store and in its results is whole: shards, checkpoints, trained models; scores and selections."""
+"""Integrity checks for a store and its results: shards, checkpoints, trained models, scores and selections."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
